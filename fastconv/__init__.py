@@ -1,0 +1,96 @@
+"""fastconv: convolution and pooling on NumPy arrays, as matrix multiplies over windows.
+
+`import fastconv as F` has the names and parameters of `torch.nn.functional`;
+`import fastconv.reference as F` computes the same by plain loops. `F.explain` says how a call is
+solved. The package's rooms, in the order data passes through them:
+
+ops         the public functions
+geometry    shapes in, output shapes and padding out, or an error
+problem     everything a plan depends on, as one line of text
+plan        settings and the choice of an algorithm
+algorithms  the ways to solve a problem, one file each
+lowering    moving values between inputs, windows and columns
+kernels     compiled loops
+"""
+
+from fastconv.about import info
+from fastconv.errors import (
+    DtypeError,
+    FastconvError,
+    MissingDependencyError,
+    ParameterError,
+    PlanError,
+    ShapeError,
+)
+from fastconv.ops.avg_pool import (
+    avg_pool1d,
+    avg_pool1d_backward,
+    avg_pool2d,
+    avg_pool2d_backward,
+    avg_pool3d,
+    avg_pool3d_backward,
+)
+from fastconv.ops.columns import col2im, fold, im2col, sliding_windows, unfold
+from fastconv.ops.conv import conv1d, conv2d, conv3d
+from fastconv.ops.conv_gradients import (
+    conv1d_input,
+    conv1d_weight,
+    conv2d_input,
+    conv2d_weight,
+    conv3d_input,
+    conv3d_weight,
+)
+from fastconv.ops.explain import explain
+from fastconv.ops.max_pool import (
+    max_pool1d,
+    max_pool1d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+    max_pool3d,
+    max_pool3d_backward,
+)
+from fastconv.plan import Plan, configure, settings
+from fastconv.problem import Problem
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DtypeError",
+    "FastconvError",
+    "MissingDependencyError",
+    "ParameterError",
+    "Plan",
+    "PlanError",
+    "Problem",
+    "ShapeError",
+    "avg_pool1d",
+    "avg_pool1d_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "avg_pool3d",
+    "avg_pool3d_backward",
+    "col2im",
+    "configure",
+    "conv1d",
+    "conv1d_input",
+    "conv1d_weight",
+    "conv2d",
+    "conv2d_input",
+    "conv2d_weight",
+    "conv3d",
+    "conv3d_input",
+    "conv3d_weight",
+    "explain",
+    "fold",
+    "im2col",
+    "info",
+    "max_pool1d",
+    "max_pool1d_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "max_pool3d",
+    "max_pool3d_backward",
+    "settings",
+    "sliding_windows",
+    "unfold",
+]

@@ -1,0 +1,64 @@
+"""`info`: what is installed and in force."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from typing import Any
+
+from fastconv.algorithms import ALGORITHMS
+from fastconv.plan import current_settings
+
+PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "threadpoolctl", "torch", "onnxruntime")
+
+
+def info() -> dict[str, Any]:
+    """Return versions, CPU, algorithms, settings and the folder of compiled kernels.
+
+    Returns
+    -------
+    dict
+        `fastconv`, `python`, `platform`, `packages` (name to version or None), `cpu` (name,
+        cores, features), `algorithms`, `settings`, `cache_folder`. With Numba installed this
+        imports it, for the CPU's name and features.
+
+    Examples
+    --------
+    >>> import fastconv as F
+    >>> F.info()["algorithms"][-1]
+    'naive'
+    """
+    cpu: dict[str, Any] = {"name": platform.machine(), "cores": _cores(), "features": []}
+    folder = None
+    if importlib.util.find_spec("numba"):
+        from llvmlite import binding
+
+        from fastconv.kernels.disk_cache import cache_folder
+
+        cpu["name"] = binding.get_host_cpu_name()
+        cpu["features"] = sorted(name for name, on in binding.get_host_cpu_features().items() if on)
+        found = cache_folder()
+        folder = None if found is None else str(found)
+    return {
+        "fastconv": _version("fastconv"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "cpu": cpu,
+        "algorithms": [algorithm.name for algorithm in ALGORITHMS],
+        "settings": current_settings(),
+        "cache_folder": folder,
+    }
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,24 @@
+"""The ways to solve a problem, siblings of one shape, in order of preference; `naive` is last.
+
+To add one: write its file with the members of `Algorithm`, and give it its place in the list.
+The planner, the agreement tests, `fastconv check` and the benchmarks then find it by themselves.
+"""
+
+from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs
+from fastconv.algorithms.columns import Columns
+from fastconv.algorithms.depthwise import Depthwise
+from fastconv.algorithms.im2col_gemm import Im2colGemm
+from fastconv.algorithms.naive import Naive
+from fastconv.algorithms.pointwise import Pointwise
+from fastconv.algorithms.pooling import Pooling
+
+ALGORITHMS: tuple[Algorithm, ...] = (
+    Pointwise(),
+    Depthwise(),
+    Im2colGemm(),
+    Pooling(),
+    Columns(),
+    Naive(),
+)
+
+__all__ = ["ALGORITHMS", "Algorithm", "Inputs", "Outputs"]

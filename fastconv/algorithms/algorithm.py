@@ -1,0 +1,48 @@
+"""What every algorithm looks like."""
+
+from typing import Protocol
+
+from fastconv.dtypes import Array
+from fastconv.problem import Problem
+
+Inputs = tuple[Array | None, ...]
+Outputs = tuple[Array, ...]
+
+
+class Algorithm(Protocol):
+    """One way to solve some problems.
+
+    Inputs and outputs by operation and direction, all batched, of the problem's dtype, outputs
+    allocated and not yet written:
+
+    ======================== ================== =======================
+    problem                  inputs             outputs
+    ======================== ================== =======================
+    conv forward             x, w, b or None    y
+    conv input_gradient      w, gy              gx
+    conv weight_gradient     x, gy              gw
+    max_pool forward         x                  y, and indices if asked
+    avg_pool forward         x                  y
+    avg_pool input_gradient  gy                 gx
+    columns forward          x, pad value       columns
+    columns input_gradient   columns            x
+    scatter forward          values, indices    planes
+    ======================== ================== =======================
+    """
+
+    @property
+    def name(self) -> str:
+        """The name that forces it: `settings(algorithm=name)`."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether sums of small integers come out exact, bit for bit."""
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Return why this algorithm refuses a problem, or None if it accepts."""
+
+    def scratch(self, problem: Problem, limit: int) -> int:
+        """Return the bytes of scratch memory used when `limit` bytes are allowed; more if it must."""
+
+    def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
+        """Solve the problem into `outputs`, with `limit` bytes of scratch memory allowed."""

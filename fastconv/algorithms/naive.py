@@ -1,0 +1,145 @@
+"""The plain Numba loops, for every problem: the reference the others are measured against."""
+
+import importlib.util
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fastconv.algorithms.algorithm import Inputs, Outputs
+from fastconv.dtypes import Array
+from fastconv.geometry import Axis
+from fastconv.lowering.divisors import divisors
+from fastconv.problem import Problem
+
+MOST_AXES = 3
+
+
+@cache
+def numba_installed() -> bool:
+    """Whether Numba can be imported, found out without importing it."""
+    return importlib.util.find_spec("numba") is not None
+
+
+class Naive:
+    """Run the loops of `kernels.naive` on contiguous arrays of three spatial dimensions."""
+
+    name = "naive"
+    exact = True
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Accept everything when Numba is installed; only columns have more than 3 axes."""
+        if not numba_installed():
+            return "Numba is not installed (pip install numba)"
+        if problem.operation not in ("columns", "scatter") and problem.window.rank > MOST_AXES:
+            return f"the loops are written for up to {MOST_AXES} spatial dimensions"
+        return None
+
+    def scratch(self, problem: Problem, limit: int) -> int:
+        """Nothing but small vectors (inputs that are not contiguous are copied)."""
+        return 0
+
+    def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
+        """Hand the arrays to the loop of the problem's operation and direction."""
+        arrays = [_contiguous(array) for array in inputs]
+        _RUN[problem.operation](problem, arrays, outputs)
+
+
+def _contiguous(array: Array | None) -> Any:
+    return None if array is None else np.require(array, requirements=["C", "A", "W"])
+
+
+def _conv(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
+    from fastconv.kernels import naive
+
+    geometry = problem.conv
+    stride, before, dilation = _steps(geometry.axes)
+    place = (stride, before, dilation, geometry.groups)
+    out = _volume(outputs[0])
+    first, second, *rest = (array if array is None else _volume(array) for array in arrays)
+    if problem.direction == "forward":
+        bias = np.zeros(geometry.out_channels, problem.dtype) if rest[0] is None else arrays[2]
+        naive.conv(first, second, bias, out, *place)
+    elif problem.direction == "input_gradient":
+        naive.conv_input_gradient(out, first, second, *place)
+    else:
+        naive.conv_weight_gradient(first, out, second, *place)
+
+
+def _max_pool(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
+    from fastconv.kernels import naive
+
+    y = outputs[0]
+    indices = outputs[1] if problem.indices else np.empty(y.shape, np.int64)
+    place = (_three(problem.window.kernel), *_steps(problem.window.axes))
+    naive.max_pool(_volume(arrays[0]), _volume(y), _volume(indices), *place)
+
+
+def _avg_pool(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
+    from fastconv.kernels import naive
+
+    source, out = _volume(arrays[0]), _volume(outputs[0])
+    shares = divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
+    shares = shares.astype(problem.dtype).reshape(_three(problem.window.out))
+    place = (shares, _three(problem.window.kernel), *_steps(problem.window.axes))
+    if problem.direction == "forward":
+        naive.avg_pool(source, out, *place)
+    else:
+        naive.avg_pool_input_gradient(out, source, *place)
+
+
+def _columns(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
+    from fastconv.kernels import naive
+
+    window = problem.window
+    outer = (window.batch, window.channels)
+    columns_shape = (*outer, window.taps, window.positions)
+    place = [
+        np.array(values, np.int64)
+        for values in (window.sizes, window.kernel, window.out, *zip(*map(_step, window.axes)))
+    ]
+    if problem.direction == "forward":
+        x, pad_value = arrays
+        columns = outputs[0].reshape(columns_shape)
+        naive.im2col(x.reshape(*outer, window.plane), columns, pad_value[()], *place)
+    else:
+        naive.col2im(
+            arrays[0].reshape(columns_shape), outputs[0].reshape(*outer, window.plane), *place
+        )
+
+
+def _scatter(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
+    from fastconv.kernels import naive
+
+    geometry = problem.scatter
+    outer = (geometry.batch, geometry.channels)
+    values, indices = (array.reshape(*outer, -1) for array in arrays)
+    naive.scatter(values, indices, outputs[0].reshape(*outer, -1))
+
+
+_RUN = {
+    "conv": _conv,
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
+    "columns": _columns,
+    "scatter": _scatter,
+}
+
+
+def _step(axis: Axis) -> tuple[int, int, int]:
+    return axis.stride, axis.before, axis.dilation
+
+
+def _steps(axes: tuple[Axis, ...]) -> tuple[tuple[int, ...], ...]:
+    """Return stride, before and dilation for three axes; those added have size 1."""
+    steps = [(1, 0, 1)] * (MOST_AXES - len(axes)) + [_step(axis) for axis in axes]
+    return tuple(zip(*steps, strict=True))
+
+
+def _three(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    return (1,) * (MOST_AXES - len(sizes)) + sizes
+
+
+def _volume(array: Array) -> Array:
+    """View (a, b, *sizes) as (a, b, D, H, W); a vector stays one."""
+    return array.reshape(*array.shape[:2], *_three(array.shape[2:])) if array.ndim > 2 else array

@@ -1,0 +1,28 @@
+"""Every exception fastconv raises for a caller's mistake.
+
+Each derives from `FastconvError` and from the built-in class that NumPy users already catch.
+"""
+
+
+class FastconvError(Exception):
+    """Base of all fastconv errors."""
+
+
+class ShapeError(FastconvError, ValueError):
+    """An array's shape does not fit the call."""
+
+
+class DtypeError(FastconvError, TypeError):
+    """An array's type or dtype is not supported."""
+
+
+class ParameterError(FastconvError, ValueError):
+    """A parameter other than an array has a value that makes no sense."""
+
+
+class PlanError(FastconvError, RuntimeError):
+    """No algorithm accepts the problem, or the one asked for refuses it."""
+
+
+class MissingDependencyError(FastconvError, ImportError):
+    """A package that this call needs is not installed; the message says which."""

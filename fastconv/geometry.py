@@ -1,0 +1,321 @@
+"""All shape arithmetic: pure integers in, frozen records out, or a `ShapeError`.
+
+A window operation is described axis by axis. Output position `o` and tap `t` of an axis read the
+input at `o * stride + t * dilation - before`; what falls outside `[0, size)` is padding.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from fastconv.errors import ShapeError
+from fastconv.parameters import Ints, Padding
+
+MAX_ELEMENTS = 2**40
+"""Shapes with more elements than this are taken for a mistake and refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One spatial dimension of a window operation; all in elements."""
+
+    size: int
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+    after: int = 0
+    out: int = 1
+
+    @property
+    def extent(self) -> int:
+        """Elements from the first tap of a window to its last, inclusive."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def padded(self) -> bool:
+        """Whether any window reaches outside the input."""
+        return self.before > 0 or self.last > self.size
+
+    @property
+    def last(self) -> int:
+        """One past the last input element that the last window covers."""
+        return (self.out - 1) * self.stride + self.extent - self.before
+
+    def inside(self, tap: int, start: int = 0, stop: int | None = None) -> tuple[int, int]:
+        """Return the range of output positions in [start, stop) whose `tap` reads real input."""
+        stop = self.out if stop is None else stop
+        shift = tap * self.dilation - self.before
+        low = max(start, -(shift // self.stride))
+        high = min(stop, (self.size - 1 - shift) // self.stride + 1)
+        return low, max(low, high)
+
+    def source(self, tap: int, low: int, high: int) -> slice:
+        """Return the input elements that `tap` reads at output positions [low, high)."""
+        first = low * self.stride + tap * self.dilation - self.before
+        return slice(first, first + (high - low - 1) * self.stride + 1, self.stride)
+
+    def counts(self, include_pad: bool) -> tuple[int, ...]:
+        """Return, per output position, how many taps lie in the input (or in its padding too).
+
+        What `ceil_mode` lets a window overhang beyond the padding never counts.
+        """
+        return _counts(self, include_pad)
+
+
+@lru_cache(maxsize=1024)
+def _counts(axis: Axis, include_pad: bool) -> tuple[int, ...]:
+    low, high = (-axis.before, axis.size + axis.after) if include_pad else (0, axis.size)
+    counts = []
+    for start in range(-axis.before, -axis.before + axis.out * axis.stride, axis.stride):
+        first = max(0, -((start - low) // axis.dilation))
+        stop = min(axis.kernel, -((start - high) // axis.dilation))
+        counts.append(max(0, stop - first))
+    return tuple(counts)
+
+
+@dataclass(frozen=True)
+class WindowGeometry:
+    """Windows over an input `(batch, channels, *sizes)`: pooling and columns."""
+
+    batch: int
+    channels: int
+    axes: tuple[Axis, ...]
+    ceil_mode: bool = False
+
+    @cached_property
+    def rank(self) -> int:
+        """Number of spatial dimensions."""
+        return len(self.axes)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Spatial sizes of the input."""
+        return tuple(axis.size for axis in self.axes)
+
+    @cached_property
+    def kernel(self) -> tuple[int, ...]:
+        """Taps along each axis."""
+        return tuple(axis.kernel for axis in self.axes)
+
+    @cached_property
+    def out(self) -> tuple[int, ...]:
+        """Spatial sizes of the output."""
+        return tuple(axis.out for axis in self.axes)
+
+    @cached_property
+    def taps(self) -> int:
+        """Elements of the kernel."""
+        return math.prod(self.kernel)
+
+    @cached_property
+    def positions(self) -> int:
+        """Output positions of one plane."""
+        return math.prod(self.out)
+
+    @cached_property
+    def plane(self) -> int:
+        """Elements of one input plane."""
+        return math.prod(self.sizes)
+
+    @cached_property
+    def padded(self) -> bool:
+        """Whether any window reaches outside the input."""
+        return any(axis.padded for axis in self.axes)
+
+    @cached_property
+    def input_shape(self) -> tuple[int, ...]:
+        """`(N, C, *sizes)`."""
+        return (self.batch, self.channels, *self.sizes)
+
+    @cached_property
+    def output_shape(self) -> tuple[int, ...]:
+        """`(N, C, *out)`."""
+        return (self.batch, self.channels, *self.out)
+
+    @cached_property
+    def columns_shape(self) -> tuple[int, int, int]:
+        """`(N, C * prod(kernel), prod(out))`."""
+        return (self.batch, self.channels * self.taps, self.positions)
+
+
+@dataclass(frozen=True)
+class ConvGeometry(WindowGeometry):
+    """Windows over an input, and the weight `(out_channels, channels // groups, *kernel)`."""
+
+    out_channels: int = 1
+    groups: int = 1
+
+    @cached_property
+    def weight_shape(self) -> tuple[int, ...]:
+        """`(C_out, C_in // groups, *kernel)`."""
+        return (self.out_channels, self.channels // self.groups, *self.kernel)
+
+    @cached_property
+    def output_shape(self) -> tuple[int, ...]:
+        """`(N, C_out, *out)`."""
+        return (self.batch, self.out_channels, *self.out)
+
+    @cached_property
+    def m(self) -> int:
+        """Rows of one group's matrix multiply: output channels per group."""
+        return self.out_channels // self.groups
+
+    @cached_property
+    def k(self) -> int:
+        """Depth of one group's matrix multiply: input channels per group times taps."""
+        return self.channels // self.groups * self.taps
+
+    @cached_property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of the direct algorithm, padding included."""
+        return self.batch * self.out_channels * self.positions * self.k
+
+
+@dataclass(frozen=True)
+class ScatterGeometry:
+    """Values at `(N, C, *out)` that go to flat places in planes of `(N, C, *sizes)`."""
+
+    batch: int
+    channels: int
+    sizes: tuple[int, ...]
+    out: tuple[int, ...]
+
+    @cached_property
+    def input_shape(self) -> tuple[int, ...]:
+        """`(N, C, *sizes)`: the shape scattered into."""
+        return (self.batch, self.channels, *self.sizes)
+
+    @cached_property
+    def output_shape(self) -> tuple[int, ...]:
+        """`(N, C, *out)`: the shape of values and indices."""
+        return (self.batch, self.channels, *self.out)
+
+
+def batched_shape(name: str, shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """Return `(N, C, *sizes)` for a batched or unbatched shape; refuse other ranks and zeros."""
+    if len(shape) not in (rank + 1, rank + 2):
+        dims = ", ".join("DHW"[3 - rank :]) if rank <= 3 else f"{rank} sizes"
+        raise ShapeError(f"{name}: expected shape (N, C, {dims}) or (C, {dims}), got {shape}")
+    full = shape if len(shape) == rank + 2 else (1, *shape)
+    if 0 in full[1:]:
+        raise ShapeError(f"{name}: every dimension but the batch must be at least 1, got {shape}")
+    return full
+
+
+def window_geometry(
+    input_shape: tuple[int, ...],
+    kernel: Ints,
+    stride: Ints,
+    padding: Padding,
+    dilation: Ints,
+    ceil_mode: bool = False,
+) -> WindowGeometry:
+    """Place windows over `(N, C, *sizes)`.
+
+    Raises
+    ------
+    ShapeError
+        If a window does not fit the padded input or a result would be absurdly large.
+    """
+    axes = _axes(input_shape, kernel, stride, padding, dilation, ceil_mode)
+    geometry = WindowGeometry(input_shape[0], input_shape[1], axes, ceil_mode)
+    _check_elements("columns", geometry.columns_shape)
+    return geometry
+
+
+def conv_geometry(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Ints,
+    padding: Padding,
+    dilation: Ints,
+    groups: int,
+) -> ConvGeometry:
+    """Place a weight `(C_out, C_in // groups, *kernel)` over `(N, C_in, *sizes)`.
+
+    Raises
+    ------
+    ShapeError
+        If channels, groups, ranks or sizes do not agree.
+    """
+    rank = len(input_shape) - 2
+    if len(weight_shape) != rank + 2:
+        raise ShapeError(
+            f"weight: expected {rank + 2} dimensions (C_out, C_in // groups, *kernel), "
+            f"got shape {weight_shape}"
+        )
+    if 0 in weight_shape:
+        raise ShapeError(f"weight: every dimension must be at least 1, got shape {weight_shape}")
+    channels, out_channels = input_shape[1], weight_shape[0]
+    if channels % groups or out_channels % groups:
+        raise ShapeError(
+            f"groups: {groups} must divide both the input's {channels} channels "
+            f"and the weight's {out_channels} output channels"
+        )
+    if weight_shape[1] * groups != channels:
+        raise ShapeError(
+            f"weight: shape {weight_shape} with groups={groups} expects an input of "
+            f"{weight_shape[1] * groups} channels, got input shape {input_shape}"
+        )
+    axes = _axes(input_shape, weight_shape[2:], stride, padding, dilation, False)
+    geometry = ConvGeometry(
+        input_shape[0], channels, axes, out_channels=out_channels, groups=groups
+    )
+    _check_elements("output", geometry.output_shape)
+    return geometry
+
+
+def _axes(
+    input_shape: tuple[int, ...],
+    kernel: Ints,
+    stride: Ints,
+    padding: Padding,
+    dilation: Ints,
+    ceil_mode: bool,
+) -> tuple[Axis, ...]:
+    axes = []
+    for index, size in enumerate(input_shape[2:]):
+        form = padding if isinstance(padding, str) else padding[index]
+        axes.append(
+            _axis(index, size, kernel[index], stride[index], dilation[index], form, ceil_mode)
+        )
+    return tuple(axes)
+
+
+def _axis(
+    index: int,
+    size: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    padding: str | tuple[int, int],
+    ceil_mode: bool,
+) -> Axis:
+    extent = dilation * (kernel - 1) + 1
+    before, after = _same(size, extent, stride, padding) if isinstance(padding, str) else padding
+    room = size + before + after - extent
+    out = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (out - 1) * stride >= size + before:
+        out -= 1  # a window may not start in the padding after the input
+    if out < 1:
+        raise ShapeError(
+            f"kernel_size: a window of {extent} elements (kernel {kernel}, dilation {dilation}) "
+            f"does not fit spatial dimension {index} of {size} elements, "
+            f"{size + before + after} with padding ({before}, {after})"
+        )
+    return Axis(size, kernel, stride, dilation, before, after, out)
+
+
+def _same(size: int, extent: int, stride: int, form: str) -> tuple[int, int]:
+    """Padding that makes the output ceil(size / stride), by the rule of ONNX and TensorFlow."""
+    if form == "valid":
+        return 0, 0
+    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+    small, large = total // 2, total - total // 2
+    return (large, small) if form == "same_lower" else (small, large)
+
+
+def _check_elements(name: str, shape: tuple[int, ...]) -> None:
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise ShapeError(f"{name}: shape {shape} has more than {MAX_ELEMENTS} elements")

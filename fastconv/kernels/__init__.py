@@ -1,0 +1,1 @@
+"""Arithmetic on arrays and integers, compiled by Numba; knows no geometry object."""

@@ -1,0 +1,123 @@
+"""Where compiled kernels are kept on disk, and when they are stale.
+
+Numba's own cache looks at the decorated function's file only, so a helper that changes in another
+file leaves stale machine code in use; where no folder is writable it fails at import; and two
+processes that save different signatures at once can leave an index that names the wrong code.
+Here every entry is one file named by a hash of all it depends on: the signature, the CPU, the
+versions of Python and Numba, and every source file in `kernels/`. Files appear whole or not at
+all. A machine without a writable folder compiles again in every process.
+"""
+
+import functools
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import compiler, serialize
+
+FOLDER_VARIABLE = "FASTCONV_CACHE_DIR"
+
+
+class DiskCache:
+    """The cache of one function's compiled versions, in the form Numba's dispatchers call it."""
+
+    def __init__(self, function: Callable, folder: Path) -> None:
+        self.cache_path = str(folder)
+        self._folder = folder
+        self._name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """Return the compiled function for a signature, or None."""
+        target_context.refresh()
+        path, identity = self._entry(signature, target_context.codegen())
+        try:
+            stored, payload = pickle.loads(path.read_bytes())
+        except Exception:  # noqa: BLE001 - missing, truncated or foreign: compile again
+            return None
+        if stored != identity:
+            return None
+        return compiler.CompileResult._rebuild(target_context, *payload)
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Keep a compiled function; a full or vanished disk is not an error."""
+        if compiled.library.has_dynamic_globals or any(
+            not lift.can_cache for lift in compiled.lifted
+        ):
+            return
+        path, identity = self._entry(signature, compiled.codegen)
+        try:
+            _write_whole(path, serialize.dumps((identity, compiled._reduce())))
+        except OSError:
+            return
+
+    def flush(self) -> None:
+        """Forget every stored version of this function."""
+        for path in self._folder.glob(f"{self._name}-*.bin"):
+            path.unlink(missing_ok=True)
+
+    def _entry(self, signature: Any, codegen: Any) -> tuple[Path, str]:
+        identity = repr(
+            (signature, codegen.magic_tuple(), sys.version, numba.__version__, source_hash())
+        )
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
+        return self._folder / f"{self._name}-{digest}.bin", identity
+
+
+@functools.cache
+def source_hash() -> str:
+    """Return a hash of every source file in `kernels/`."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """Return the first candidate folder that can be written, or None.
+
+    In order: `$FASTCONV_CACHE_DIR`, `$NUMBA_CACHE_DIR`, beside the kernels' source, the user's
+    cache folder, a folder of this user's in the temporary folder.
+    """
+    return next((folder for folder in _candidates() if _usable(folder)), None)
+
+
+def _candidates() -> Iterator[Path]:
+    for variable in (FOLDER_VARIABLE, "NUMBA_CACHE_DIR"):
+        if os.environ.get(variable):
+            yield Path(os.environ[variable]) / "fastconv"
+    yield Path(__file__).parent / "__pycache__" / "kernels"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    if home.is_absolute():
+        yield home / "fastconv"
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    yield Path(tempfile.gettempdir()) / f"fastconv-{user}"
+
+
+def _usable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+            return False  # never load machine code that somebody else could have put there
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except (OSError, RuntimeError):
+        return False
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,245 @@
+"""The plain loops: the definition of every operation.
+
+Each kernel is the formula written out, for three spatial dimensions; fewer are three with sizes
+of 1. Output position `o` and tap `t` of an axis read the input at `o * stride + t * dilation -
+before`, and what lies outside the input is padding. Results are overwritten, never read first.
+
+Shapes: x (N, C, D, H, W), w (OC, C // groups, KD, KH, KW), y (N, OC, OD, OH, OW).
+"""
+
+import numpy as np
+
+from fastconv.kernels.jit import kernel
+
+
+@kernel
+def conv(x, w, b, y, stride, before, dilation, groups):
+    """y[n, oc, o] = b[oc] + sum over ic, t of x[n, ic, o * stride + t * dilation - before] * w[oc, ic, t]."""
+    batch, channels, depth, height, width = x.shape
+    out_channels, group_channels, kd, kh, kw = w.shape
+    group_outputs = out_channels // groups
+    for n in range(batch):
+        for oc in range(out_channels):
+            first = oc // group_outputs * group_channels
+            for od in range(y.shape[2]):
+                for oh in range(y.shape[3]):
+                    for ow in range(y.shape[4]):
+                        total = b[oc]
+                        for ic in range(group_channels):
+                            for td in range(kd):
+                                d = od * stride[0] + td * dilation[0] - before[0]
+                                if d < 0 or d >= depth:
+                                    continue
+                                for th in range(kh):
+                                    h = oh * stride[1] + th * dilation[1] - before[1]
+                                    if h < 0 or h >= height:
+                                        continue
+                                    for tw in range(kw):
+                                        v = ow * stride[2] + tw * dilation[2] - before[2]
+                                        if v >= 0 and v < width:
+                                            total += (
+                                                x[n, first + ic, d, h, v] * w[oc, ic, td, th, tw]
+                                            )
+                        y[n, oc, od, oh, ow] = total
+
+
+@kernel
+def conv_input_gradient(gx, w, gy, stride, before, dilation, groups):
+    """gx[n, ic, o * stride + t * dilation - before] = sum over oc, o, t of gy[n, oc, o] * w[oc, ic, t]."""
+    batch, channels, depth, height, width = gx.shape
+    out_channels, group_channels, kd, kh, kw = w.shape
+    group_outputs = out_channels // groups
+    gx[:] = 0
+    for n in range(batch):
+        for oc in range(out_channels):
+            first = oc // group_outputs * group_channels
+            for od in range(gy.shape[2]):
+                for oh in range(gy.shape[3]):
+                    for ow in range(gy.shape[4]):
+                        g = gy[n, oc, od, oh, ow]
+                        for ic in range(group_channels):
+                            for td in range(kd):
+                                d = od * stride[0] + td * dilation[0] - before[0]
+                                if d < 0 or d >= depth:
+                                    continue
+                                for th in range(kh):
+                                    h = oh * stride[1] + th * dilation[1] - before[1]
+                                    if h < 0 or h >= height:
+                                        continue
+                                    for tw in range(kw):
+                                        v = ow * stride[2] + tw * dilation[2] - before[2]
+                                        if v >= 0 and v < width:
+                                            gx[n, first + ic, d, h, v] += g * w[oc, ic, td, th, tw]
+
+
+@kernel
+def conv_weight_gradient(x, gw, gy, stride, before, dilation, groups):
+    """gw[oc, ic, t] = sum over n, o of x[n, ic, o * stride + t * dilation - before] * gy[n, oc, o]."""
+    batch, channels, depth, height, width = x.shape
+    out_channels, group_channels, kd, kh, kw = gw.shape
+    group_outputs = out_channels // groups
+    for oc in range(out_channels):
+        first = oc // group_outputs * group_channels
+        for ic in range(group_channels):
+            for td in range(kd):
+                for th in range(kh):
+                    for tw in range(kw):
+                        total = gw.dtype.type(0)
+                        for n in range(batch):
+                            for od in range(gy.shape[2]):
+                                d = od * stride[0] + td * dilation[0] - before[0]
+                                if d < 0 or d >= depth:
+                                    continue
+                                for oh in range(gy.shape[3]):
+                                    h = oh * stride[1] + th * dilation[1] - before[1]
+                                    if h < 0 or h >= height:
+                                        continue
+                                    for ow in range(gy.shape[4]):
+                                        v = ow * stride[2] + tw * dilation[2] - before[2]
+                                        if v >= 0 and v < width:
+                                            total += (
+                                                x[n, first + ic, d, h, v] * gy[n, oc, od, oh, ow]
+                                            )
+                        gw[oc, ic, td, th, tw] = total
+
+
+@kernel
+def max_pool(x, y, indices, kernel, stride, before, dilation):
+    """y[n, c, o] = max over t of x[n, c, o * stride + t * dilation - before], and where it was.
+
+    The index is flat in the plane: that of the first maximum, or of the last NaN. A window without
+    any input element gives -inf and index -1.
+    """
+    batch, channels, depth, height, width = x.shape
+    for n in range(batch):
+        for c in range(channels):
+            for od in range(y.shape[2]):
+                for oh in range(y.shape[3]):
+                    for ow in range(y.shape[4]):
+                        best = y.dtype.type(-np.inf)
+                        where = -1
+                        for td in range(kernel[0]):
+                            d = od * stride[0] + td * dilation[0] - before[0]
+                            if d < 0 or d >= depth:
+                                continue
+                            for th in range(kernel[1]):
+                                h = oh * stride[1] + th * dilation[1] - before[1]
+                                if h < 0 or h >= height:
+                                    continue
+                                for tw in range(kernel[2]):
+                                    v = ow * stride[2] + tw * dilation[2] - before[2]
+                                    if v < 0 or v >= width:
+                                        continue
+                                    value = x[n, c, d, h, v]
+                                    if where < 0 or value > best or np.isnan(value):
+                                        best = value
+                                        where = (d * height + h) * width + v
+                        y[n, c, od, oh, ow] = best
+                        indices[n, c, od, oh, ow] = where
+
+
+@kernel
+def avg_pool(x, y, divisors, kernel, stride, before, dilation):
+    """y[n, c, o] = sum over t of x[n, c, o * stride + t * dilation - before] / divisors[o]."""
+    batch, channels, depth, height, width = x.shape
+    for n in range(batch):
+        for c in range(channels):
+            for od in range(y.shape[2]):
+                for oh in range(y.shape[3]):
+                    for ow in range(y.shape[4]):
+                        total = y.dtype.type(0)
+                        for td in range(kernel[0]):
+                            d = od * stride[0] + td * dilation[0] - before[0]
+                            if d < 0 or d >= depth:
+                                continue
+                            for th in range(kernel[1]):
+                                h = oh * stride[1] + th * dilation[1] - before[1]
+                                if h < 0 or h >= height:
+                                    continue
+                                for tw in range(kernel[2]):
+                                    v = ow * stride[2] + tw * dilation[2] - before[2]
+                                    if v >= 0 and v < width:
+                                        total += x[n, c, d, h, v]
+                        y[n, c, od, oh, ow] = total / divisors[od, oh, ow]
+
+
+@kernel
+def avg_pool_input_gradient(gx, gy, divisors, kernel, stride, before, dilation):
+    """gx[n, c, o * stride + t * dilation - before] = sum over o, t of gy[n, c, o] / divisors[o]."""
+    batch, channels, depth, height, width = gx.shape
+    gx[:] = 0
+    for n in range(batch):
+        for c in range(channels):
+            for od in range(gy.shape[2]):
+                for oh in range(gy.shape[3]):
+                    for ow in range(gy.shape[4]):
+                        share = gy[n, c, od, oh, ow] / divisors[od, oh, ow]
+                        for td in range(kernel[0]):
+                            d = od * stride[0] + td * dilation[0] - before[0]
+                            if d < 0 or d >= depth:
+                                continue
+                            for th in range(kernel[1]):
+                                h = oh * stride[1] + th * dilation[1] - before[1]
+                                if h < 0 or h >= height:
+                                    continue
+                                for tw in range(kernel[2]):
+                                    v = ow * stride[2] + tw * dilation[2] - before[2]
+                                    if v >= 0 and v < width:
+                                        gx[n, c, d, h, v] += share
+
+
+@kernel
+def scatter(values, indices, planes):
+    """planes[n, c, indices[n, c, o]] += values[n, c, o]; values (N, C, P), planes (N, C, S)."""
+    batch, channels, positions = values.shape
+    planes[:] = 0
+    for n in range(batch):
+        for c in range(channels):
+            for o in range(positions):
+                where = indices[n, c, o]
+                if where >= 0:
+                    planes[n, c, where] += values[n, c, o]
+
+
+@kernel
+def source(position, tap, sizes, kernel, out, stride, before, dilation):
+    """Return the flat input element that a flat tap reads at a flat position, or -1 for padding."""
+    flat = 0
+    scale = 1
+    for axis in range(sizes.size - 1, -1, -1):
+        o = position % out[axis]
+        t = tap % kernel[axis]
+        position //= out[axis]
+        tap //= kernel[axis]
+        i = o * stride[axis] + t * dilation[axis] - before[axis]
+        if i < 0 or i >= sizes[axis]:
+            return -1
+        flat += i * scale
+        scale *= sizes[axis]
+    return flat
+
+
+@kernel
+def im2col(x, columns, pad_value, sizes, kernel, out, stride, before, dilation):
+    """columns[n, c, t, o] = x[n, c, source(o, t)] or the pad value; x (N, C, S), any number of axes."""
+    batch, channels, taps, positions = columns.shape
+    for n in range(batch):
+        for c in range(channels):
+            for t in range(taps):
+                for o in range(positions):
+                    where = source(o, t, sizes, kernel, out, stride, before, dilation)
+                    columns[n, c, t, o] = x[n, c, where] if where >= 0 else pad_value
+
+
+@kernel
+def col2im(columns, x, sizes, kernel, out, stride, before, dilation):
+    """x[n, c, source(o, t)] = sum over o, t of columns[n, c, t, o]: the adjoint of im2col."""
+    batch, channels, taps, positions = columns.shape
+    x[:] = 0
+    for n in range(batch):
+        for c in range(channels):
+            for t in range(taps):
+                for o in range(positions):
+                    where = source(o, t, sizes, kernel, out, stride, before, dilation)
+                    if where >= 0:
+                        x[n, c, where] += columns[n, c, t, o]

@@ -1,0 +1,1 @@
+"""The public operations: arrays in, arrays out; forward and gradient together."""

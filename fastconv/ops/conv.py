@@ -1,0 +1,172 @@
+"""Convolution: `conv1d`, `conv2d`, `conv3d`."""
+
+import numpy.typing as npt
+
+from fastconv.dtypes import Array, promoted
+from fastconv.ops.call import check_shape, like_input, solve, with_batch
+from fastconv.ops.conv_problem import conv_problem
+from fastconv.parameters import IntOrInts, PaddingLike
+
+
+def conv1d(
+    input: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> Array:
+    """Convolve in 1-D: the cross-correlation of PyTorch's `conv1d`.
+
+    Parameters
+    ----------
+    input : array_like
+        `(N, C_in, L)` or `(C_in, L)`, float32 or float64.
+    weight : array_like
+        `(C_out, C_in // groups, kL)`.
+    bias : array_like, optional
+        `(C_out,)`.
+    stride, dilation : int or tuple of int
+        In elements.
+    padding : int, tuple, or str
+        Zeros around the input: for every side, per dimension, or `(before, after)` per dimension;
+        or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
+    groups : int
+        Groups of channels that are convolved apart.
+
+    Returns
+    -------
+    numpy.ndarray
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> F.conv1d(np.array([[[1.0, 2.0, 4.0]]]), np.array([[[1.0, -1.0]]]))
+    array([[[-1., -2.]]])
+    """
+    return _forward(1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(
+    input: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> Array:
+    """Convolve in 2-D: the cross-correlation of PyTorch's `conv2d`.
+
+    Parameters
+    ----------
+    input : array_like
+        `(N, C_in, H, W)` or `(C_in, H, W)`, float32 or float64.
+    weight : array_like
+        `(C_out, C_in // groups, kH, kW)`.
+    bias : array_like, optional
+        `(C_out,)`.
+    stride, dilation : int or tuple of int
+        In elements.
+    padding : int, tuple, or str
+        Zeros around the input: for every side, per dimension, or `(before, after)` per dimension;
+        or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
+    groups : int
+        Groups of channels that are convolved apart.
+
+    Returns
+    -------
+    numpy.ndarray
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> image = np.ones((1, 3, 8, 8), np.float32)
+    >>> F.conv2d(image, np.ones((4, 3, 3, 3), np.float32), padding="same", stride=2).shape
+    (1, 4, 4, 4)
+    >>> F.conv2d(image, np.ones((4, 3, 3, 3), np.float32))[0, 0, 0, 0]
+    np.float32(27.0)
+    """
+    return _forward(2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(
+    input: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> Array:
+    """Convolve in 3-D: the cross-correlation of PyTorch's `conv3d`.
+
+    Parameters
+    ----------
+    input : array_like
+        `(N, C_in, D, H, W)` or `(C_in, D, H, W)`, float32 or float64.
+    weight : array_like
+        `(C_out, C_in // groups, kD, kH, kW)`.
+    bias : array_like, optional
+        `(C_out,)`.
+    stride, dilation : int or tuple of int
+        In elements.
+    padding : int, tuple, or str
+        Zeros around the input: for every side, per dimension, or `(before, after)` per dimension;
+        or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
+    groups : int
+        Groups of channels that are convolved apart.
+
+    Returns
+    -------
+    numpy.ndarray
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> video = np.ones((2, 4, 5, 6))
+    >>> F.conv3d(video, np.ones((8, 1, 3, 3, 3)), padding=1, groups=2).shape
+    (8, 4, 5, 6)
+    """
+    return _forward(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def _forward(
+    rank: int,
+    input: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None,
+    stride: IntOrInts,
+    padding: PaddingLike,
+    dilation: IntOrInts,
+    groups: int,
+) -> Array:
+    if bias is None:
+        x, w = promoted(input=input, weight=weight)
+        b = None
+    else:
+        x, w, b = promoted(input=input, weight=weight, bias=bias)
+        check_shape("bias", b.shape, w.shape[:1], "to match the weight's output channels")
+    problem = conv_problem(
+        "forward", rank, x.shape, w.shape, stride, padding, dilation, groups, x.dtype
+    )
+    return like_input(solve(problem, (with_batch(x, rank), w, b)), x.shape, rank)

@@ -1,0 +1,309 @@
+"""Gradients of convolution, as in `torch.nn.grad`: `conv*_input` and `conv*_weight`."""
+
+from collections.abc import Sequence
+
+import numpy.typing as npt
+
+from fastconv import parameters
+from fastconv.dtypes import Array, promoted
+from fastconv.ops.call import check_shape, like_input, solve, with_batch
+from fastconv.ops.conv_problem import conv_problem
+from fastconv.parameters import IntOrInts, PaddingLike
+from fastconv.problem import Problem
+
+
+def conv1d_input(
+    input_size: Sequence[int],
+    weight: npt.ArrayLike,
+    grad_output: npt.ArrayLike,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> Array:
+    """Return the gradient of `conv1d` with respect to its input.
+
+    Parameters
+    ----------
+    input_size : sequence of int
+        Shape of the input, `(N, C_in, L)` or `(C_in, L)`.
+    weight : array_like
+        `(C_out, C_in // groups, kL)`.
+    grad_output : array_like
+        Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
+    stride, padding, dilation, groups
+        As in the forward call.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of shape `input_size`.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> w, gy = np.ones((1, 1, 2)), np.ones((1, 1, 2))
+    >>> F.conv1d_input((1, 1, 3), w, gy).sum()
+    np.float64(4.0)
+    """
+    return _input_gradient(1, input_size, weight, grad_output, stride, padding, dilation, groups)
+
+
+def conv1d_weight(
+    input: npt.ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: npt.ArrayLike,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> Array:
+    """Return the gradient of `conv1d` with respect to its weight.
+
+    Parameters
+    ----------
+    input : array_like
+        `(N, C_in, L)` or `(C_in, L)`.
+    weight_size : sequence of int
+        Shape of the weight, `(C_out, C_in // groups, kL)`.
+    grad_output : array_like
+        Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
+    stride, padding, dilation, groups
+        As in the forward call.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of shape `weight_size`.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> x, gy = np.ones((1, 1, 3)), np.ones((1, 1, 2))
+    >>> F.conv1d_weight(x, (1, 1, 2), gy).ravel()[0]
+    np.float64(2.0)
+    """
+    return _weight_gradient(1, input, weight_size, grad_output, stride, padding, dilation, groups)
+
+
+def conv2d_input(
+    input_size: Sequence[int],
+    weight: npt.ArrayLike,
+    grad_output: npt.ArrayLike,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> Array:
+    """Return the gradient of `conv2d` with respect to its input.
+
+    Parameters
+    ----------
+    input_size : sequence of int
+        Shape of the input, `(N, C_in, H, W)` or `(C_in, H, W)`.
+    weight : array_like
+        `(C_out, C_in // groups, kH, kW)`.
+    grad_output : array_like
+        Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
+    stride, padding, dilation, groups
+        As in the forward call.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of shape `input_size`.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> w, gy = np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2))
+    >>> F.conv2d_input((1, 1, 3, 3), w, gy).sum()
+    np.float64(16.0)
+    """
+    return _input_gradient(2, input_size, weight, grad_output, stride, padding, dilation, groups)
+
+
+def conv2d_weight(
+    input: npt.ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: npt.ArrayLike,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> Array:
+    """Return the gradient of `conv2d` with respect to its weight.
+
+    Parameters
+    ----------
+    input : array_like
+        `(N, C_in, H, W)` or `(C_in, H, W)`.
+    weight_size : sequence of int
+        Shape of the weight, `(C_out, C_in // groups, kH, kW)`.
+    grad_output : array_like
+        Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
+    stride, padding, dilation, groups
+        As in the forward call.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of shape `weight_size`.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> x, gy = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
+    >>> F.conv2d_weight(x, (1, 1, 2, 2), gy).ravel()[0]
+    np.float64(4.0)
+    """
+    return _weight_gradient(2, input, weight_size, grad_output, stride, padding, dilation, groups)
+
+
+def conv3d_input(
+    input_size: Sequence[int],
+    weight: npt.ArrayLike,
+    grad_output: npt.ArrayLike,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> Array:
+    """Return the gradient of `conv3d` with respect to its input.
+
+    Parameters
+    ----------
+    input_size : sequence of int
+        Shape of the input, `(N, C_in, D, H, W)` or `(C_in, D, H, W)`.
+    weight : array_like
+        `(C_out, C_in // groups, kD, kH, kW)`.
+    grad_output : array_like
+        Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
+    stride, padding, dilation, groups
+        As in the forward call.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of shape `input_size`.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> w, gy = np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2))
+    >>> F.conv3d_input((1, 1, 3, 3, 3), w, gy).sum()
+    np.float64(64.0)
+    """
+    return _input_gradient(3, input_size, weight, grad_output, stride, padding, dilation, groups)
+
+
+def conv3d_weight(
+    input: npt.ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: npt.ArrayLike,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> Array:
+    """Return the gradient of `conv3d` with respect to its weight.
+
+    Parameters
+    ----------
+    input : array_like
+        `(N, C_in, D, H, W)` or `(C_in, D, H, W)`.
+    weight_size : sequence of int
+        Shape of the weight, `(C_out, C_in // groups, kD, kH, kW)`.
+    grad_output : array_like
+        Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
+    stride, padding, dilation, groups
+        As in the forward call.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of shape `weight_size`.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> x, gy = np.ones((1, 1, 3, 3, 3)), np.ones((1, 1, 2, 2, 2))
+    >>> F.conv3d_weight(x, (1, 1, 2, 2, 2), gy).ravel()[0]
+    np.float64(8.0)
+    """
+    return _weight_gradient(3, input, weight_size, grad_output, stride, padding, dilation, groups)
+
+
+def _input_gradient(
+    rank: int,
+    input_size: Sequence[int],
+    weight: npt.ArrayLike,
+    grad_output: npt.ArrayLike,
+    stride: IntOrInts,
+    padding: PaddingLike,
+    dilation: IntOrInts,
+    groups: int,
+) -> Array:
+    w, gy = promoted(weight=weight, grad_output=grad_output)
+    shape = parameters.shape("input_size", input_size)
+    problem = conv_problem(
+        "input_gradient", rank, shape, w.shape, stride, padding, dilation, groups, w.dtype
+    )
+    check_grad_output(problem, gy.shape, len(shape) == rank + 1)
+    return like_input(solve(problem, (w, with_batch(gy, rank))), shape, rank)
+
+
+def _weight_gradient(
+    rank: int,
+    input: npt.ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: npt.ArrayLike,
+    stride: IntOrInts,
+    padding: PaddingLike,
+    dilation: IntOrInts,
+    groups: int,
+) -> Array:
+    x, gy = promoted(input=input, grad_output=grad_output)
+    shape = parameters.shape("weight_size", weight_size)
+    problem = conv_problem(
+        "weight_gradient", rank, x.shape, shape, stride, padding, dilation, groups, x.dtype
+    )
+    check_grad_output(problem, gy.shape, x.ndim == rank + 1)
+    return solve(problem, (with_batch(x, rank), with_batch(gy, rank)))
+
+
+def check_grad_output(problem: Problem, shape: tuple[int, ...], unbatched: bool) -> None:
+    """Raise a `ShapeError` unless a gradient has the shape of the forward output."""
+    expected = problem.geometry.output_shape
+    expected = expected[1:] if unbatched else expected
+    check_shape("grad_output", shape, expected, "as the forward output")

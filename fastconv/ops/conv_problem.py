@@ -1,0 +1,53 @@
+"""From the arguments of a convolution to its problem."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from fastconv import parameters
+from fastconv.geometry import batched_shape, conv_geometry
+from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
+from fastconv.problem import Direction, Problem
+
+
+def conv_problem(
+    direction: Direction,
+    rank: int,
+    input: Ints,
+    weight: Ints,
+    stride: IntOrInts,
+    padding: PaddingLike,
+    dilation: IntOrInts,
+    groups: int,
+    dtype: np.dtype[Any],
+) -> Problem:
+    """Return the problem of a convolution, or of one of its gradients, on two shapes."""
+    return _cached(
+        direction,
+        rank,
+        input,
+        weight,
+        parameters.integers("stride", stride, rank),
+        parameters.padding_form("padding", padding, rank),
+        parameters.integers("dilation", dilation, rank),
+        parameters.integer("groups", groups),
+        dtype,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _cached(
+    direction: Direction,
+    rank: int,
+    input: Ints,
+    weight: Ints,
+    stride: Ints,
+    padding: Padding,
+    dilation: Ints,
+    groups: int,
+    dtype: np.dtype[Any],
+) -> Problem:
+    shape = batched_shape("input", input, rank)
+    geometry = conv_geometry(shape, weight, stride, padding, dilation, groups)
+    return Problem("conv", direction, geometry, dtype)

@@ -1,0 +1,168 @@
+"""`explain`: the plan of a call, from shapes alone."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy.typing as npt
+
+from fastconv import parameters
+from fastconv.dtypes import row_of
+from fastconv.errors import ParameterError
+from fastconv.geometry import batched_shape
+from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool
+from fastconv.ops.conv_problem import conv_problem
+from fastconv.ops.pool_problem import pool_problem
+from fastconv.plan import Plan, plan_for
+from fastconv.problem import Problem
+
+Arguments = dict[str, Any]
+
+
+def explain(
+    op: str | Callable[..., Any], *shapes: Any, dtype: npt.DTypeLike = "float32", **parameters: Any
+) -> Plan:
+    """Return the plan of a call: which algorithm, why not the others, how much memory and work.
+
+    Parameters
+    ----------
+    op : function or str
+        An operation of fastconv or its name.
+    *shapes
+        The call's positional arguments, with shapes in the place of arrays (an array stands for
+        its shape).
+    dtype : dtype
+        Dtype of the arrays.
+    **parameters
+        The call's other arguments.
+
+    Returns
+    -------
+    Plan
+        Printable; nothing is computed.
+
+    Raises
+    ------
+    ParameterError, ShapeError, DtypeError, PlanError
+        As the call itself would.
+
+    Examples
+    --------
+    >>> import fastconv as F
+    >>> plan = F.explain("conv2d", (1, 64, 56, 56), (64, 64, 1, 1))
+    >>> plan.algorithm, plan.scratch_bytes
+    ('pointwise', 0)
+    >>> F.explain(F.max_pool2d, (1, 64, 112, 112), 3, stride=2, padding=1).output_shape
+    (1, 64, 56, 56)
+    """
+    name = op if isinstance(op, str) else getattr(op, "__name__", repr(op))
+    if name not in EXPLAINED:
+        raise ParameterError(
+            f"op: nothing to plan for {name!r}; expected one of {sorted(EXPLAINED)}"
+        )
+    function, problem = EXPLAINED[name]
+    try:
+        bound = inspect.signature(function).bind(*shapes, **parameters)
+    except TypeError as error:
+        raise ParameterError(f"explain({name!r}): {error}") from None
+    bound.apply_defaults()
+    return plan_for(problem({"dtype": row_of(dtype).dtype, **bound.arguments}))
+
+
+def _shape(arguments: Arguments, name: str) -> tuple[int, ...]:
+    value = arguments[name]
+    return parameters.shape(name, getattr(value, "shape", value))
+
+
+def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
+    first = "input_size" if direction == "input_gradient" else "input"
+    second = "weight_size" if direction == "weight_gradient" else "weight"
+    problem = conv_problem(
+        direction,
+        rank,
+        _shape(arguments, first),
+        _shape(arguments, second),
+        *(arguments[name] for name in ("stride", "padding", "dilation", "groups", "dtype")),
+    )
+    if direction != "forward":
+        unbatched = len(_shape(arguments, first)) == rank + 1
+        conv_gradients.check_grad_output(problem, _shape(arguments, "grad_output"), unbatched)
+    return problem
+
+
+def _pool(rank: int, operation: Any, direction: Any, arguments: Arguments) -> Problem:
+    return pool_problem(
+        operation,
+        rank,
+        _shape(arguments, "input" if direction == "forward" else "input_size"),
+        arguments["kernel_size"],
+        arguments["stride"],
+        arguments["padding"],
+        arguments.get("dilation", 1),
+        arguments["ceil_mode"],
+        arguments["dtype"],
+        direction=direction,
+        indices=bool(arguments.get("return_indices", False)),
+        count_include_pad=bool(arguments.get("count_include_pad", True)),
+        divisor=arguments.get("divisor_override"),
+    )
+
+
+def _scatter(rank: int, arguments: Arguments) -> Problem:
+    return max_pool.scatter_problem(
+        rank, _shape(arguments, "grad_output"), _shape(arguments, "input_size"), arguments["dtype"]
+    )
+
+
+def _im2col(otherwise: Callable[[int], int], arguments: Arguments) -> Problem:
+    shape = _shape(arguments, "input")
+    named = parameters.rank_of(arguments["kernel_size"])
+    rank = otherwise(len(shape)) if named is None else named
+    return columns.columns_problem(
+        batched_shape("input", shape, rank),
+        *(arguments[name] for name in ("kernel_size", "stride", "padding", "dilation")),
+        dtype=arguments["dtype"],
+    )
+
+
+def _col2im(name: str, otherwise: int, arguments: Arguments) -> Problem:
+    sizes = (arguments["output_size"], arguments["kernel_size"])
+    rank = parameters.rank_of(sizes[0]) or parameters.rank_of(sizes[1]) or otherwise
+    return columns.fold_problem(
+        name,
+        _shape(arguments, name),
+        *sizes,
+        *(arguments[key] for key in ("stride", "padding", "dilation")),
+        rank,
+        dtype=arguments["dtype"],
+    )
+
+
+def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Problem]]]:
+    """Every operation that has a plan, and how its arguments become a problem."""
+    table: dict[str, tuple[Callable[..., Any], Callable[[Arguments], Problem]]] = {
+        "im2col": (columns.im2col, lambda a: _im2col(lambda ndim: ndim - 2, a)),
+        "unfold": (columns.unfold, lambda a: _im2col(lambda ndim: 3 if ndim == 5 else 2, a)),
+        "col2im": (columns.col2im, lambda a: _col2im("columns", 1, a)),
+        "fold": (columns.fold, lambda a: _col2im("input", 2, a)),
+    }
+    for rank in (1, 2, 3):
+        for name, module, build in (
+            ("conv{}d", conv, lambda a, r=rank: _conv(r, "forward", a)),
+            ("conv{}d_input", conv_gradients, lambda a, r=rank: _conv(r, "input_gradient", a)),
+            ("conv{}d_weight", conv_gradients, lambda a, r=rank: _conv(r, "weight_gradient", a)),
+            ("max_pool{}d", max_pool, lambda a, r=rank: _pool(r, "max_pool", "forward", a)),
+            ("max_pool{}d_backward", max_pool, lambda a, r=rank: _scatter(r, a)),
+            ("avg_pool{}d", avg_pool, lambda a, r=rank: _pool(r, "avg_pool", "forward", a)),
+            (
+                "avg_pool{}d_backward",
+                avg_pool,
+                lambda a, r=rank: _pool(r, "avg_pool", "input_gradient", a),
+            ),
+        ):
+            full = name.format(rank)
+            table[full] = (getattr(module, full), build)
+    return table
+
+
+EXPLAINED = _table()

@@ -1,0 +1,106 @@
+"""What callers may write for sizes, strides and padding, brought to one canonical form.
+
+The canonical forms are hashable, so that everything after them can be cached by value.
+"""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from fastconv.errors import ParameterError
+
+Ints = tuple[int, ...]
+Padding = str | tuple[tuple[int, int], ...]
+IntOrInts = int | Sequence[int]
+PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]]
+
+PADDING_NAMES = ("valid", "same", "same_lower")
+LARGEST = 2**40
+
+
+def integer(name: str, value: Any, least: int = 1) -> int:
+    """Return `value` as an int of at least `least`; NumPy integers count, bool and float do not."""
+    if type(value) is not int:
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise ParameterError(f"{name}: expected an integer, got {value!r}")
+        try:
+            value = operator.index(value)
+        except TypeError:
+            raise ParameterError(f"{name}: expected an integer, got {value!r}") from None
+    if not least <= value <= LARGEST:
+        raise ParameterError(
+            f"{name}: expected an integer of at least {least}, got {value}"
+            if value < least
+            else f"{name}: {value} is too large"
+        )
+    return int(value)
+
+
+def integers(name: str, value: Any, rank: int, least: int = 1) -> Ints:
+    """Return one int for each of `rank` dimensions from an int or a sequence of 1 or `rank`."""
+    if type(value) is int:
+        return (integer(name, value, least),) * rank
+    items = _items(value)
+    if items is None:
+        return (integer(name, value, least),) * rank
+    if len(items) not in (1, rank):
+        raise ParameterError(f"{name}: expected an integer or {rank} of them, got {value!r}")
+    found = tuple(integer(name, item, least) for item in items)
+    return found * rank if len(found) == 1 else found
+
+
+def padding_pairs(name: str, value: Any, rank: int) -> tuple[tuple[int, int], ...]:
+    """Return (before, after) per dimension from an int, a sequence of ints, or of pairs."""
+    if type(value) is int:
+        return ((integer(name, value, 0),) * 2,) * rank  # type: ignore[return-value]
+    items = _items(value)
+    if items is None:
+        items = (value,)
+    if len(items) not in (1, rank):
+        raise ParameterError(
+            f"{name}: expected an integer, {rank} integers or {rank} (before, after) pairs, got {value!r}"
+        )
+    pairs = tuple(_pair(name, item) for item in items)
+    return pairs * rank if len(pairs) == 1 else pairs
+
+
+def padding_form(name: str, value: Any, rank: int) -> Padding:
+    """As `padding_pairs`, or one of the names "valid", "same", "same_lower"."""
+    if isinstance(value, str):
+        if value not in PADDING_NAMES:
+            raise ParameterError(f"{name}: expected one of {PADDING_NAMES}, got {value!r}")
+        return value
+    return padding_pairs(name, value, rank)
+
+
+def shape(name: str, value: Any) -> Ints:
+    """Return an array shape from a sequence of non-negative integers."""
+    items = _items(value)
+    if items is None:
+        raise ParameterError(f"{name}: expected a shape, got {value!r}")
+    return tuple(integer(name, item, 0) for item in items)
+
+
+def rank_of(value: Any) -> int | None:
+    """Return how many dimensions a size names, or None for a single integer."""
+    items = _items(value)
+    return None if items is None else len(items)
+
+
+def _pair(name: str, item: Any) -> tuple[int, int]:
+    ends = _items(item)
+    if ends is None:
+        both = integer(name, item, 0)
+        return both, both
+    if len(ends) != 2:
+        raise ParameterError(f"{name}: expected (before, after) pairs, got {item!r}")
+    return integer(name, ends[0], 0), integer(name, ends[1], 0)
+
+
+def _items(value: Any) -> tuple[Any, ...] | None:
+    if isinstance(value, (str, bytes, dict, set)) or not hasattr(value, "__len__"):
+        return None
+    try:
+        return tuple(value)
+    except TypeError:  # a zero-dimensional array has a length method but no length
+        return None

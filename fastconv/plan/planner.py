@@ -1,0 +1,66 @@
+"""The planner: the first algorithm that does not refuse; plans are cached."""
+
+from functools import lru_cache
+
+from fastconv.algorithms import ALGORITHMS, Algorithm
+from fastconv.errors import PlanError
+from fastconv.plan.plan import Plan
+from fastconv.plan.settings import Settings, current_settings
+from fastconv.problem import Problem
+
+
+def plan_for(problem: Problem) -> Plan:
+    """Return the plan of a problem under the settings in force.
+
+    Raises
+    ------
+    PlanError
+        If the algorithm asked for refuses, or all do.
+    """
+    return _plan(problem, current_settings())
+
+
+@lru_cache(maxsize=4096)
+def _plan(problem: Problem, settings: Settings) -> Plan:
+    candidates: list[Algorithm] = []
+    refusals: dict[str, str] = {}
+    for algorithm in ALGORITHMS:
+        reason = _refusal(algorithm, problem, settings)
+        if reason is None:
+            candidates.append(algorithm)
+        else:
+            refusals[algorithm.name] = reason
+    if not candidates:
+        raise PlanError(_message(problem, settings, refusals))
+    chosen = candidates[0]
+    return Plan(
+        problem,
+        tuple(algorithm.name for algorithm in candidates),
+        refusals,
+        chosen.scratch(problem, settings.max_scratch_bytes),
+        settings.max_scratch_bytes,
+        settings.threads,
+        chosen,
+    )
+
+
+def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str | None:
+    if settings.algorithm not in (None, algorithm.name):
+        return f"settings ask for {settings.algorithm}"
+    reason = algorithm.rejects(problem)
+    if reason is not None:
+        return reason
+    limit = settings.max_scratch_bytes
+    needed = algorithm.scratch(problem, limit)
+    if needed > limit:
+        return f"needs {needed} bytes of scratch memory; max_scratch_bytes is {limit}"
+    return None
+
+
+def _message(problem: Problem, settings: Settings, refusals: dict[str, str]) -> str:
+    if settings.algorithm is not None:
+        return (
+            f"algorithm {settings.algorithm!r} refuses '{problem}': {refusals[settings.algorithm]}"
+        )
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
+    return f"no algorithm accepts '{problem}': {reasons}"

@@ -1,0 +1,238 @@
+"""A problem: everything a plan depends on, and its one line of text.
+
+The line is the same in tests, benchmarks, logs and `fastconv check`, so any of them reproduces:
+
+>>> problem = Problem.parse("conv forward x=1x64x56x56 w=64x64x3x3 p=1 float32")
+>>> problem.geometry.output_shape
+(1, 64, 56, 56)
+>>> print(problem)
+conv forward x=1x64x56x56 w=64x64x3x3 p=1 float32
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from fastconv import parameters
+from fastconv.dtypes import row_of
+from fastconv.errors import ParameterError
+from fastconv.geometry import (
+    ConvGeometry,
+    ScatterGeometry,
+    WindowGeometry,
+    conv_geometry,
+    window_geometry,
+)
+
+Operation = Literal["conv", "max_pool", "avg_pool", "columns", "scatter"]
+Direction = Literal["forward", "input_gradient", "weight_gradient"]
+Geometry = ConvGeometry | WindowGeometry | ScatterGeometry
+
+DIRECTIONS: dict[str, tuple[Direction, ...]] = {
+    "conv": ("forward", "input_gradient", "weight_gradient"),
+    "max_pool": ("forward",),
+    "avg_pool": ("forward", "input_gradient"),
+    "columns": ("forward", "input_gradient"),
+    "scatter": ("forward",),
+}
+"""Operations and their directions. `columns` is im2col, its input gradient col2im; `scatter` adds
+values at flat indices into planes, which is the gradient of a max pool."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One operation on one geometry in one dtype; equal and hashed by its line of text."""
+
+    operation: Operation
+    direction: Direction
+    geometry: Geometry
+    dtype: np.dtype[Any]
+    indices: bool = False
+    count_include_pad: bool = True
+    divisor: int | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The line that `parse` reads back."""
+        return " ".join(word for word in _words(self) if word)
+
+    @cached_property
+    def conv(self) -> ConvGeometry:
+        """The geometry of a convolution."""
+        return cast(ConvGeometry, self.geometry)
+
+    @cached_property
+    def window(self) -> WindowGeometry:
+        """The geometry of a pool, of columns, or of a convolution's windows."""
+        return cast(WindowGeometry, self.geometry)
+
+    @cached_property
+    def scatter(self) -> ScatterGeometry:
+        """The geometry of a scatter."""
+        return cast(ScatterGeometry, self.geometry)
+
+    @cached_property
+    def result_shape(self) -> tuple[int, ...]:
+        """The shape of what the problem computes."""
+        if self.direction == "weight_gradient":
+            return self.conv.weight_shape
+        if self.direction == "input_gradient" or self.operation == "scatter":
+            return self.geometry.input_shape
+        if self.operation == "columns":
+            return self.window.columns_shape
+        return self.geometry.output_shape
+
+    @cached_property
+    def flops(self) -> int:
+        """Floating-point operations of the direct algorithm: 2 per multiply-add, 1 per reduction."""
+        if self.operation == "conv":
+            return 2 * self.conv.multiply_adds
+        if isinstance(self.geometry, ScatterGeometry):
+            return int(np.prod(self.geometry.output_shape))
+        if self.operation == "columns" and self.direction == "forward":
+            return 0
+        window = self.window
+        return window.batch * window.channels * window.positions * window.taps
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Problem) and self.text == other.text
+
+    @classmethod
+    def parse(cls, line: str) -> "Problem":
+        """Read a problem from its line.
+
+        Parameters
+        ----------
+        line : str
+            `OPERATION DIRECTION x=SHAPE [key=value ...] DTYPE`. Keys: `w` weight shape, `k` kernel
+            size, `s` stride, `p` padding (`BEFORE:AFTER` where they differ), `d` dilation,
+            `g` groups, `ceil`, `indices`, `pad` (whether an average counts padding), `div`
+            divisor override, `o` output sizes of a scatter.
+
+        Returns
+        -------
+        Problem
+            Such that `Problem.parse(str(problem)) == problem`.
+
+        Raises
+        ------
+        ParameterError, ShapeError, DtypeError
+            If the line is malformed or describes an impossible problem.
+        """
+        try:
+            operation, direction, *words, dtype = line.split()
+        except ValueError:
+            raise ParameterError(
+                f"problem: expected 'OPERATION DIRECTION ... DTYPE', got {line!r}"
+            ) from None
+        if direction not in DIRECTIONS.get(operation, ()):
+            raise ParameterError(f"problem: unknown operation or direction in {line!r}")
+        fields = dict(word.partition("=")[::2] for word in words)
+        unknown = set(fields) - set(_KEYS)
+        if unknown or "x" not in fields:
+            raise ParameterError(
+                f"problem: unknown or missing keys {sorted(unknown) or ['x']} in {line!r}"
+            )
+        return cls(
+            cast(Operation, operation),
+            cast(Direction, direction),
+            _geometry(operation, fields),
+            row_of(dtype).dtype,
+            indices=_flag(fields.get("indices", "0")),
+            count_include_pad=_flag(fields.get("pad", "1")),
+            divisor=_number(fields["div"]) if "div" in fields else None,
+        )
+
+
+_KEYS = ("x", "w", "k", "s", "p", "d", "g", "o", "ceil", "indices", "pad", "div")
+
+
+def _words(problem: Problem) -> list[str]:
+    geometry = problem.geometry
+    words = [problem.operation, problem.direction, f"x={_joined(geometry.input_shape)}"]
+    if isinstance(geometry, ScatterGeometry):
+        words.append(f"o={_joined(geometry.out)}")
+    else:
+        words += _window_words(geometry)
+    words.append("indices=1" if problem.indices else "")
+    words.append("" if problem.count_include_pad else "pad=0")
+    words.append("" if problem.divisor is None else f"div={problem.divisor}")
+    return [*words, problem.dtype.name]
+
+
+def _window_words(geometry: WindowGeometry) -> list[str]:
+    axes = geometry.axes
+    pads = tuple(
+        str(axis.before) if axis.before == axis.after else f"{axis.before}:{axis.after}"
+        for axis in axes
+    )
+    conv = isinstance(geometry, ConvGeometry)
+    return [
+        f"w={_joined(geometry.weight_shape)}" if conv else f"k={_joined(geometry.kernel)}",
+        _short("s", tuple(str(axis.stride) for axis in axes), "1"),
+        _short("p", pads, "0"),
+        _short("d", tuple(str(axis.dilation) for axis in axes), "1"),
+        f"g={geometry.groups}"
+        if isinstance(geometry, ConvGeometry) and geometry.groups > 1
+        else "",
+        "ceil=1" if geometry.ceil_mode else "",
+    ]
+
+
+def _joined(items: tuple[int, ...]) -> str:
+    return "x".join(map(str, items))
+
+
+def _short(key: str, values: tuple[str, ...], default: str) -> str:
+    if set(values) == {default}:
+        return ""
+    return f"{key}={values[0] if len(set(values)) == 1 else 'x'.join(values)}"
+
+
+def _geometry(operation: str, fields: dict[str, str]) -> Geometry:
+    given = _numbers(fields["x"])
+    if operation == "scatter":
+        return ScatterGeometry(given[0], given[1], given[2:], _numbers(fields.get("o", "")))
+    rank = len(given) - 2
+    stride = parameters.integers("s", _numbers(fields.get("s", "1")), rank)
+    dilation = parameters.integers("d", _numbers(fields.get("d", "1")), rank)
+    padding = parameters.padding_pairs("p", _pads(fields.get("p", "0")), rank)
+    if operation == "conv":
+        groups = parameters.integer("g", _number(fields.get("g", "1")))
+        return conv_geometry(
+            given, _numbers(fields.get("w", "")), stride, padding, dilation, groups
+        )
+    kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
+    return window_geometry(given, kernel, stride, padding, dilation, _flag(fields.get("ceil", "0")))
+
+
+def _pads(text: str) -> tuple[Any, ...]:
+    return tuple(
+        tuple(map(_number, part.split(":"))) if ":" in part else _number(part)
+        for part in text.split("x")
+    )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(_number, text.split("x")))
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ParameterError(f"problem: expected an integer, got {text!r}") from None
+
+
+def _flag(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ParameterError(f"problem: expected 0 or 1, got {text!r}")
+    return text == "1"

@@ -1,0 +1,99 @@
+"""Every operation again, computed by the naive Numba loops: `import fastconv.reference as F`.
+
+Same names, same parameters, same results; slow, and short enough to be read as the definition
+(`fastconv/kernels/naive.py`).
+
+>>> import fastconv.reference as F, numpy as np
+>>> F.conv1d(np.array([[[1.0, 2.0, 4.0]]]), np.array([[[1.0, -1.0]]]))
+array([[[-1., -2.]]])
+"""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastconv.dtypes import Array
+from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool
+from fastconv.parameters import IntOrInts, integers
+from fastconv.plan import settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _naive(operation: Callable[P, R]) -> Callable[P, R]:
+    @functools.wraps(operation)
+    def on_naive_loops(*args: P.args, **kwargs: P.kwargs) -> R:
+        with settings(algorithm="naive"):
+            return operation(*args, **kwargs)
+
+    return on_naive_loops
+
+
+im2col = _naive(columns.im2col)
+col2im = _naive(columns.col2im)
+unfold = _naive(columns.unfold)
+fold = _naive(columns.fold)
+conv1d = _naive(conv.conv1d)
+conv2d = _naive(conv.conv2d)
+conv3d = _naive(conv.conv3d)
+conv1d_input = _naive(conv_gradients.conv1d_input)
+conv2d_input = _naive(conv_gradients.conv2d_input)
+conv3d_input = _naive(conv_gradients.conv3d_input)
+conv1d_weight = _naive(conv_gradients.conv1d_weight)
+conv2d_weight = _naive(conv_gradients.conv2d_weight)
+conv3d_weight = _naive(conv_gradients.conv3d_weight)
+max_pool1d = _naive(max_pool.max_pool1d)
+max_pool2d = _naive(max_pool.max_pool2d)
+max_pool3d = _naive(max_pool.max_pool3d)
+max_pool1d_backward = _naive(max_pool.max_pool1d_backward)
+max_pool2d_backward = _naive(max_pool.max_pool2d_backward)
+max_pool3d_backward = _naive(max_pool.max_pool3d_backward)
+avg_pool1d = _naive(avg_pool.avg_pool1d)
+avg_pool2d = _naive(avg_pool.avg_pool2d)
+avg_pool3d = _naive(avg_pool.avg_pool3d)
+avg_pool1d_backward = _naive(avg_pool.avg_pool1d_backward)
+avg_pool2d_backward = _naive(avg_pool.avg_pool2d_backward)
+avg_pool3d_backward = _naive(avg_pool.avg_pool3d_backward)
+
+
+def sliding_windows(
+    input: npt.ArrayLike, kernel_size: IntOrInts, stride: IntOrInts = 1, dilation: IntOrInts = 1
+) -> Array:
+    """Copy every window by the loops of `im2col`, in the shape of `fastconv.sliding_windows`.
+
+    Parameters
+    ----------
+    input, kernel_size, stride, dilation
+        As for `fastconv.sliding_windows`; float32 or float64.
+
+    Returns
+    -------
+    numpy.ndarray
+        Read-only copy `(N, C, *out, *kernel_size)`, or `(C, *out, *kernel_size)`.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        As `fastconv.sliding_windows`.
+
+    Examples
+    --------
+    >>> import fastconv.reference as F, numpy as np
+    >>> F.sliding_windows(np.zeros((1, 1, 5, 5)), 3, stride=2).shape
+    (1, 1, 2, 2, 3, 3)
+    """
+    view = columns.sliding_windows(input, kernel_size, stride, dilation)
+    given = np.asarray(input)
+    flat = im2col(given, kernel_size, stride, 0, dilation)
+    rank = view.ndim - given.ndim
+    lead = view.ndim - 2 * rank
+    out, kernel = view.shape[lead : lead + rank], view.shape[lead + rank :]
+    split = flat.reshape(*view.shape[:lead], *kernel, *out)  # (N, C, *kernel, *out)
+    order = (*range(lead), *range(lead + rank, lead + 2 * rank), *range(lead, lead + rank))
+    windows = split.transpose(order)
+    windows.flags.writeable = False
+    return windows
