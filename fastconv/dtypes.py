@@ -120,8 +120,11 @@ def promoted(**named: Any) -> tuple[Array, ...]:
     """
     arrays = [plain_array(name, value) for name, value in named.items()]
     dtype = arrays[0].dtype
-    if any(array.dtype != dtype for array in arrays):
-        dtype = np.result_type(*(array.dtype for array in arrays))
+    for array in arrays:
+        if array.dtype is not dtype and array.dtype != dtype:
+            dtype = np.result_type(*(each.dtype for each in arrays))
+            arrays = [each.astype(dtype, copy=False) for each in arrays]
+            break
     if dtype not in TABLE:
         row_of(dtype, ", ".join(named))
-    return tuple(array.astype(dtype, copy=False) for array in arrays)
+    return tuple(arrays)

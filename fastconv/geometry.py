@@ -308,7 +308,7 @@ def _axis(
 
 
 def _same(size: int, extent: int, stride: int, form: str) -> tuple[int, int]:
-    """Padding that makes the output ceil(size / stride), by the rule of ONNX and TensorFlow."""
+    """Return padding for ceil(size / stride) outputs, by the rule of ONNX and TensorFlow."""
     if form == "valid":
         return 0, 0
     total = max((-(-size // stride) - 1) * stride + extent - size, 0)

@@ -52,13 +52,14 @@ def integers(name: str, value: Any, rank: int, least: int = 1) -> Ints:
 def padding_pairs(name: str, value: Any, rank: int) -> tuple[tuple[int, int], ...]:
     """Return (before, after) per dimension from an int, a sequence of ints, or of pairs."""
     if type(value) is int:
-        return ((integer(name, value, 0),) * 2,) * rank  # type: ignore[return-value]
+        return ((integer(name, value, 0),) * 2,) * rank
     items = _items(value)
     if items is None:
         items = (value,)
     if len(items) not in (1, rank):
         raise ParameterError(
-            f"{name}: expected an integer, {rank} integers or {rank} (before, after) pairs, got {value!r}"
+            f"{name}: expected an integer, {rank} integers or {rank} (before, after) pairs, "
+            f"got {value!r}"
         )
     pairs = tuple(_pair(name, item) for item in items)
     return pairs * rank if len(pairs) == 1 else pairs

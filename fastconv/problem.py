@@ -86,7 +86,7 @@ class Problem:
 
     @cached_property
     def flops(self) -> int:
-        """Floating-point operations of the direct algorithm: 2 per multiply-add, 1 per reduction."""
+        """Operations of the direct algorithm: 2 per multiply-add, 1 per reduction."""
         if self.operation == "conv":
             return 2 * self.conv.multiply_adds
         if isinstance(self.geometry, ScatterGeometry):
@@ -143,7 +143,7 @@ class Problem:
             )
         return cls(
             cast(Operation, operation),
-            cast(Direction, direction),
+            direction,
             _geometry(operation, fields),
             row_of(dtype).dtype,
             indices=_flag(fields.get("indices", "0")),
@@ -174,15 +174,15 @@ def _window_words(geometry: WindowGeometry) -> list[str]:
         str(axis.before) if axis.before == axis.after else f"{axis.before}:{axis.after}"
         for axis in axes
     )
-    conv = isinstance(geometry, ConvGeometry)
+    kernel, groups = f"k={_joined(geometry.kernel)}", 1
+    if isinstance(geometry, ConvGeometry):
+        kernel, groups = f"w={_joined(geometry.weight_shape)}", geometry.groups
     return [
-        f"w={_joined(geometry.weight_shape)}" if conv else f"k={_joined(geometry.kernel)}",
+        kernel,
         _short("s", tuple(str(axis.stride) for axis in axes), "1"),
         _short("p", pads, "0"),
         _short("d", tuple(str(axis.dilation) for axis in axes), "1"),
-        f"g={geometry.groups}"
-        if isinstance(geometry, ConvGeometry) and geometry.groups > 1
-        else "",
+        "" if groups == 1 else f"g={groups}",
         "ceil=1" if geometry.ceil_mode else "",
     ]
 

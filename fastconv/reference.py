@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fastconv.dtypes import Array
 from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool
-from fastconv.parameters import IntOrInts, integers
+from fastconv.parameters import IntOrInts
 from fastconv.plan import settings
 
 P = ParamSpec("P")

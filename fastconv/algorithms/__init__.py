@@ -6,7 +6,6 @@ The planner, the agreement tests, `fastconv check` and the benchmarks then find 
 
 from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs
 from fastconv.algorithms.columns import Columns
-from fastconv.algorithms.depthwise import Depthwise
 from fastconv.algorithms.im2col_gemm import Im2colGemm
 from fastconv.algorithms.naive import Naive
 from fastconv.algorithms.pointwise import Pointwise
@@ -14,7 +13,6 @@ from fastconv.algorithms.pooling import Pooling
 
 ALGORITHMS: tuple[Algorithm, ...] = (
     Pointwise(),
-    Depthwise(),
     Im2colGemm(),
     Pooling(),
     Columns(),

@@ -42,7 +42,7 @@ class Algorithm(Protocol):
         """Return why this algorithm refuses a problem, or None if it accepts."""
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """Return the bytes of scratch memory used when `limit` bytes are allowed; more if it must."""
+        """Return the bytes of scratch memory used if `limit` are allowed: more where it must."""
 
     def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
         """Solve the problem into `outputs`, with `limit` bytes of scratch memory allowed."""

@@ -3,9 +3,9 @@
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
-from fastconv.lowering.blocks import blocks
+from fastconv.lowering.blocks import largest_box
 from fastconv.lowering.col2im import add_columns
-from fastconv.lowering.im2col import block_windows, columns_order, fill_columns
+from fastconv.lowering.im2col import BoxWindows, columns_order, fill_columns
 from fastconv.problem import Problem
 
 
@@ -22,7 +22,7 @@ class Columns:
         )
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """One padded sample at a time, if there is padding."""
+        """Count one padded sample, if there is padding."""
         window = problem.window
         if problem.direction != "forward" or not window.padded:
             return 0
@@ -36,14 +36,15 @@ class Columns:
         (out,) = outputs
         if source is None:
             return
+        box = largest_box(window.out, window.positions)
         split = (window.batch, window.channels, *window.kernel, *window.out)
         if problem.direction == "input_gradient":
             out[:] = 0
-            for block in blocks(window.batch, window.out, window.positions * window.batch):
-                add_columns(source.reshape(split), out, window.axes, block)
+            add_columns(source.reshape(split), out, window.axes, box)
             return
-        pad_value = 0 if rest[0] is None else rest[0][()]
-        for block in blocks(window.batch, window.out, window.positions):
-            windows = block_windows(source, window.axes, block, pad_value)
-            columns = out.reshape(split)[slice(*block.samples)]
-            fill_columns(windows, columns, columns_order(window.rank))
+        pad_value = 0 if rest[0] is None else rest[0]
+        windows = BoxWindows.of(window.axes, box)
+        columns, order = out.reshape(split), columns_order(window.rank)
+        for sample in range(window.batch):
+            part = slice(sample, sample + 1)
+            fill_columns(windows.view(source[part], pad_value), columns[part], order)

@@ -2,21 +2,33 @@
 
 Per group, with the weight as `(m, k)` and the columns of a block as `(k, l)`:
 forward `y = W columns`, input gradient `columns = W^T gy` added back by col2im, weight gradient
-`gW = sum over blocks of gy columns^T`.
+`gW = sum over blocks of gy columns^T`. One buffer holds the columns of every block in turn.
 """
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.dtypes import Array
 from fastconv.geometry import ConvGeometry
-from fastconv.lowering.blocks import Block, block_positions, blocks
+from fastconv.lowering.blocks import Box, boxes, largest_box, sample_ranges
 from fastconv.lowering.col2im import add_columns
-from fastconv.lowering.im2col import block_windows, columns_order, depth_first_order, fill_columns
+from fastconv.lowering.im2col import BoxWindows, columns_order, depth_first_order, fill_columns
 from fastconv.problem import Problem
 
-BLOCK_BYTES = 2 * 2**20
-"""Columns of one block: small enough to stay in the cache between the copy and the multiply."""
+BLOCK_BYTES = 4 * 2**20
+"""Columns of one block: they stay in the cache between the copy and the multiply."""
+WEIGHTS_PER_BLOCK = 4
+"""The multiply reads the weight once for every block, so a block is at least this many weights."""
+GROUP_BYTES = 4 * 2**20
+"""Columns of one block of groups: their multiplies are thin, so only the copy is left to hide."""
+
+
+KEPT_BOXES = 64
+"""Cuts into more boxes than this are made again each time rather than kept."""
 
 
 class Im2colGemm:
@@ -30,87 +42,192 @@ class Im2colGemm:
         return None if problem.operation == "conv" else f"solves conv, not {problem.operation}"
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """One block of columns, the padded input it is read from, and what the multiply returns."""
-        geometry = problem.conv
-        positions = block_positions(geometry.batch, geometry.out, _most(problem, limit))
-        return positions * _bytes_per_position(problem) + _fixed_bytes(problem)
+        """Count one block of columns, the padded input behind it and the product beside it."""
+        return _cut(problem, limit).scratch_bytes
 
     def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
-        """Walk the blocks of output positions."""
-        geometry = problem.conv
+        """Walk the blocks: boxes of output positions of some samples and groups."""
         first, second, *rest = inputs
         (out,) = outputs
         if first is None or second is None:
             return
-        steps = blocks(geometry.batch, geometry.out, _most(problem, limit))
-        if problem.direction == "forward":
-            for block in steps:
-                _forward(geometry, block, first, second, rest[0], out)
-        elif problem.direction == "input_gradient":
+        cut, step = _cut(problem, limit), _STEPS[problem.direction]
+        buffer = np.empty(cut.column_elements, problem.dtype)
+        if problem.direction != "forward":
             out[:] = 0
-            for block in steps:
-                _input_gradient(geometry, block, first, second, out)
+        arrays = (first, second, out)
+        bias = rest[0] if rest else None
+        for part in cut.parts:
+            x, y, w = _roles(problem.direction, part, arrays)
+            bias_part = None if bias is None else bias[part.outputs]
+            for box, windows in cut.boxes or _boxes(problem.conv, cut.positions):
+                for samples in cut.samples:
+                    step(part.geometry, box, windows, buffer, x[samples], y[samples], w, bias_part)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of the groups, and where their channels lie."""
+
+    geometry: ConvGeometry
+    inputs: slice
+    outputs: slice
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How a problem is cut into parts, samples and positions, and the memory a block needs."""
+
+    parts: tuple[_Part, ...]
+    samples: tuple[slice, ...]
+    positions: int
+    boxes: tuple[tuple[Box, BoxWindows], ...] | None  # None where they are too many to keep
+    column_elements: int
+    scratch_bytes: int
+
+
+@lru_cache(maxsize=4096)
+def _cut(problem: Problem, limit: int) -> _Cut:
+    """Start from the block that suits the cache, and halve it until it fits the limit."""
+    geometry, itemsize = problem.conv, problem.dtype.itemsize
+    column = geometry.k * itemsize  # of one group
+    groups = geometry.groups
+    target = BLOCK_BYTES
+    if groups > 1:
+        groups = min(groups, max(1, GROUP_BYTES // (column * geometry.positions)))
+        target = GROUP_BYTES
+    weight = geometry.m * groups * column
+    positions = max(1, max(target, WEIGHTS_PER_BLOCK * weight) // (column * groups))
+    while True:
+        cut = _measured(problem, groups, positions)
+        if cut.scratch_bytes <= limit or positions == groups == 1:
+            return cut
+        if groups > 1:
+            groups //= 2
         else:
-            out[:] = 0
-            for block in steps:
-                _weight_gradient(geometry, block, first, second, out)
+            positions //= 2
 
 
-def _bytes_per_position(problem: Problem) -> int:
-    """A column; the region it is read from (never larger, if windows overlap or touch); the result."""
-    geometry = problem.conv
-    column = geometry.channels * geometry.taps
-    region = geometry.channels * max(geometry.taps, 1) if geometry.padded else 0
-    result = geometry.out_channels if problem.direction == "weight_gradient" else 0
-    return (column + region + result) * problem.dtype.itemsize
+def _measured(problem: Problem, groups: int, positions: int) -> _Cut:
+    whole = problem.conv
+    parts = tuple(
+        _part(whole, start, min(whole.groups, start + groups))
+        for start in range(0, whole.groups, groups)
+    )
+    samples = tuple(sample_ranges(whole.batch, whole.positions, positions))
+    batch = samples[0].stop if samples else 0
+    box, largest = largest_box(whole.out, positions), parts[0].geometry
+    count = batch * box.positions
+    columns = count * largest.channels * largest.taps
+    extra = 0
+    if problem.direction != "input_gradient" and largest.padded:
+        lengths = BoxWindows.of(whole.axes, box).region.lengths
+        extra += batch * largest.channels * int(np.prod(lengths))
+    if problem.direction == "weight_gradient":
+        extra += largest.out_channels * (count + largest.k)
+    kept = None
+    if whole.positions <= KEPT_BOXES * box.positions:
+        kept = tuple(_boxes(whole, positions))
+    return _Cut(
+        parts, samples, positions, kept, columns, (columns + extra) * problem.dtype.itemsize
+    )
 
 
-def _fixed_bytes(problem: Problem) -> int:
-    geometry = problem.conv
-    weight = geometry.out_channels * geometry.k
-    return weight * problem.dtype.itemsize if problem.direction == "weight_gradient" else 0
+def _boxes(geometry: ConvGeometry, most: int) -> Iterator[tuple[Box, BoxWindows]]:
+    for box in boxes(geometry.out, most):
+        yield box, BoxWindows.of(geometry.axes, box)
 
 
-def _most(problem: Problem, limit: int) -> int:
-    """Positions of a block."""
-    allowed = min(BLOCK_BYTES, limit - _fixed_bytes(problem))
-    return max(1, allowed // _bytes_per_position(problem))
+def _part(whole: ConvGeometry, start: int, stop: int) -> _Part:
+    channels = whole.channels // whole.groups
+    geometry = replace(
+        whole,
+        channels=channels * (stop - start),
+        out_channels=whole.m * (stop - start),
+        groups=stop - start,
+    )
+    inputs = slice(start * channels, stop * channels)
+    return _Part(geometry, inputs, slice(start * whole.m, stop * whole.m))
 
 
-def _by_group(array: Array, geometry: ConvGeometry, block: Block) -> Array:
-    """View a block of `(N, g * m, *out)` as `(n, g, m, l)`."""
-    samples = array[slice(*block.samples)]
-    flat = samples.reshape(block.batch, geometry.groups, geometry.m, geometry.positions)
-    return flat[..., block.first : block.last]
+def _roles(
+    direction: str, part: _Part, arrays: tuple[Array, Array, Array]
+) -> tuple[Array, Array, Array]:
+    """Return the part's x, y and w (or their gradients) from inputs and output in any order."""
+    if direction == "forward":
+        x, w, y = arrays
+    elif direction == "input_gradient":
+        w, y, x = arrays
+    else:
+        x, y, w = arrays
+    return x[:, part.inputs], y[:, part.outputs], w[part.outputs]
+
+
+def _by_group(y: Array, geometry: ConvGeometry, box: Box) -> Array:
+    """View the box of `(n, g * m, *out)` as `(n, g, m, l)`."""
+    flat = y.reshape(y.shape[0], geometry.groups, geometry.m, geometry.positions)
+    return flat[..., box.flat]
 
 
 def _forward(
-    geometry: ConvGeometry, block: Block, x: Array, w: Array, b: Array | None, y: Array
+    geometry: ConvGeometry,
+    box: Box,
+    windows: BoxWindows,
+    buffer: Array,
+    x: Array,
+    y: Array,
+    w: Array,
+    b: Array | None,
 ) -> None:
-    groups, m, k = geometry.groups, geometry.m, geometry.k
-    columns = np.empty((block.batch, geometry.channels, *geometry.kernel, *block.out), y.dtype)
-    windows = block_windows(x, geometry.axes, block)
-    fill_columns(windows, columns, columns_order(geometry.rank))
-    target = _by_group(y, geometry, block)
-    np.matmul(w.reshape(groups, m, k), columns.reshape(block.batch, groups, k, -1), out=target)
+    groups, m, k, n = geometry.groups, geometry.m, geometry.k, x.shape[0]
+    columns = buffer[: n * groups * k * box.positions]
+    split = columns.reshape(n, geometry.channels, *geometry.kernel, *box.out)
+    fill_columns(windows.view(x), split, columns_order(geometry.rank))
+    target = _by_group(y, geometry, box)
+    np.matmul(w.reshape(groups, m, k), columns.reshape(n, groups, k, box.positions), target)
     if b is not None:
         target += b.reshape(groups, m, 1)
 
 
-def _input_gradient(geometry: ConvGeometry, block: Block, w: Array, gy: Array, gx: Array) -> None:
-    weight = w.reshape(geometry.groups, geometry.m, geometry.k).swapaxes(1, 2)
-    columns = np.matmul(weight, _by_group(gy, geometry, block))  # (n, g, k, l)
-    columns = columns.reshape(block.batch, geometry.channels, *geometry.kernel, *block.out)
-    add_columns(columns, gx, geometry.axes, block)
+def _input_gradient(
+    geometry: ConvGeometry,
+    box: Box,
+    windows: BoxWindows,
+    buffer: Array,
+    gx: Array,
+    gy: Array,
+    w: Array,
+    _: None,
+) -> None:
+    groups, m, k, n = geometry.groups, geometry.m, geometry.k, gx.shape[0]
+    columns = buffer[: n * groups * k * box.positions].reshape(n, groups, k, box.positions)
+    np.matmul(w.reshape(groups, m, k).swapaxes(1, 2), _by_group(gy, geometry, box), columns)
+    split = columns.reshape(n, geometry.channels, *geometry.kernel, *box.out)
+    add_columns(split, gx, geometry.axes, box)
 
 
-def _weight_gradient(geometry: ConvGeometry, block: Block, x: Array, gy: Array, gw: Array) -> None:
-    groups, m, k = geometry.groups, geometry.m, geometry.k
-    columns = np.empty((geometry.channels, *geometry.kernel, block.batch, *block.out), gw.dtype)
-    windows = block_windows(x, geometry.axes, block)
-    fill_columns(windows, columns, depth_first_order(geometry.rank))
-    values = (
-        _by_group(gy, geometry, block).transpose(1, 2, 0, 3).reshape(groups, m, -1)
-    )  # (g, m, n*l)
-    product = np.matmul(values, columns.reshape(groups, k, -1).swapaxes(1, 2))
+def _weight_gradient(
+    geometry: ConvGeometry,
+    box: Box,
+    windows: BoxWindows,
+    buffer: Array,
+    x: Array,
+    gy: Array,
+    gw: Array,
+    _: None,
+) -> None:
+    groups, m, k, n = geometry.groups, geometry.m, geometry.k, x.shape[0]
+    count = n * box.positions
+    columns = buffer[: groups * k * count]
+    split = columns.reshape(geometry.channels, *geometry.kernel, n, *box.out)
+    fill_columns(windows.view(x), split, depth_first_order(geometry.rank))
+    values = _by_group(gy, geometry, box).transpose(1, 2, 0, 3).reshape(groups, m, count)
+    product = np.matmul(values, columns.reshape(groups, k, count).swapaxes(1, 2))
     gw += product.reshape(gw.shape)
+
+
+_STEPS: dict[str, Callable[..., None]] = {
+    "forward": _forward,
+    "input_gradient": _input_gradient,
+    "weight_gradient": _weight_gradient,
+}

@@ -96,7 +96,12 @@ def _columns(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
     columns_shape = (*outer, window.taps, window.positions)
     place = [
         np.array(values, np.int64)
-        for values in (window.sizes, window.kernel, window.out, *zip(*map(_step, window.axes)))
+        for values in (
+            window.sizes,
+            window.kernel,
+            window.out,
+            *zip(*map(_step, window.axes), strict=True),
+        )
     ]
     if problem.direction == "forward":
         x, pad_value = arrays

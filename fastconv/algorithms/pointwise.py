@@ -1,62 +1,75 @@
-"""1x1 kernels at stride 1 without padding: one matrix multiply per sample, no copy at all."""
+"""Where the columns are the input as it lies in memory: one multiply per sample, no copy at all.
+
+That is so for kernels of one tap that visit every position once, and for kernels as large as the
+input, which have one position.
+"""
 
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.dtypes import Array
+from fastconv.geometry import Axis
 from fastconv.problem import Problem
 
 
 class Pointwise:
-    """Multiply the weight matrix with the input as it lies in memory."""
+    """Multiply the weight matrix with the input itself."""
 
     name = "pointwise"
     exact = True
 
     def rejects(self, problem: Problem) -> str | None:
-        """Accept kernels of one tap that visit every position once."""
+        """Accept 1x1 kernels at stride 1 and kernels that cover the input, without padding."""
         if problem.operation != "conv":
             return f"solves conv, not {problem.operation}"
-        for axis in problem.conv.axes:
-            if axis.kernel != 1:
-                return f"kernel {problem.conv.kernel} has more than one tap"
-            if axis.stride != 1:
-                return "stride is not 1"
-            if axis.before or axis.after:
-                return "padding is not 0"
-        return None
+        axes = problem.conv.axes
+        if any(axis.before or axis.after for axis in axes):
+            return "padding is not 0"
+        if all(_one_tap(axis) for axis in axes) or all(_one_window(axis) for axis in axes):
+            return None
+        return (
+            f"kernel {problem.conv.kernel} is neither one tap at stride 1 "
+            f"nor as large as the input {problem.conv.sizes}"
+        )
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """Nothing, but one sample's product in a weight gradient."""
+        """Count one sample's product in a weight gradient; nothing else is allocated."""
         geometry = problem.conv
-        if problem.direction == "weight_gradient" and geometry.batch > 1:
+        if problem.direction == "weight_gradient":
             return geometry.out_channels * geometry.k * problem.dtype.itemsize
         return 0
 
     def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
-        """Solve all three directions as `W x`, `W^T gy` and `gy x^T`."""
+        """Solve the three directions as `W x`, `W^T gy` and `gy x^T`."""
         geometry = problem.conv
         n, g, m, k = geometry.batch, geometry.groups, geometry.m, geometry.k
+        length = geometry.positions
         (out,) = outputs
         first, second, *rest = inputs
         if first is None or second is None:
             return
         if problem.direction == "forward":
-            columns = first.reshape(n, g, k, -1)
-            y = out.reshape(n, g, m, -1)
-            np.matmul(second.reshape(g, m, k), columns, out=y)
+            x, y, w = first.reshape(n, g, k, length), out.reshape(n, g, m, length), second
+            np.matmul(w.reshape(g, m, k), x, y)
             if rest and rest[0] is not None:
                 y += rest[0].reshape(g, m, 1)
         elif problem.direction == "input_gradient":
             weight = first.reshape(g, m, k).swapaxes(1, 2)
-            np.matmul(weight, second.reshape(n, g, m, -1), out=out.reshape(n, g, k, -1))
+            np.matmul(weight, second.reshape(n, g, m, length), out.reshape(n, g, k, length))
         else:
-            _weight_gradient(
-                first.reshape(n, g, k, -1), second.reshape(n, g, m, -1), out.reshape(g, m, k)
-            )
+            x, gy = first.reshape(n, g, k, length), second.reshape(n, g, m, length)
+            _weight_gradient(x, gy, out.reshape(g, m, k))
 
 
-def _weight_gradient(columns: Array, gy: Array, gw: Array) -> None:
+def _one_tap(axis: Axis) -> bool:
+    return axis.kernel == 1 and axis.stride == 1
+
+
+def _one_window(axis: Axis) -> bool:
+    return axis.kernel == axis.size and axis.dilation == 1
+
+
+def _weight_gradient(x: Array, gy: Array, gw: Array) -> None:
     gw[:] = 0
-    for sample in range(columns.shape[0]):
-        gw += np.matmul(gy[sample], columns[sample].swapaxes(1, 2))
+    for sample in range(x.shape[0]):
+        gw += np.matmul(gy[sample], x[sample].swapaxes(1, 2))

@@ -15,7 +15,7 @@ from fastconv.geometry import Axis, WindowGeometry
 from fastconv.lowering.divisors import divisors
 from fastconv.problem import Problem
 
-BLOCK_BYTES = 256 * 2**10
+BLOCK_BYTES = 2**20
 """Input of one block of planes; what is made of it is smaller."""
 
 
@@ -32,7 +32,7 @@ class Pooling:
         return f"solves max_pool, avg_pool and scatter, not {problem.operation}"
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """A few partly reduced copies of one block of planes."""
+        """Count a few partly reduced copies of one block of planes."""
         geometry = problem.geometry
         step = _step(problem, limit)
         plane = max(int(np.prod(geometry.sizes)), int(np.prod(geometry.out)))
@@ -92,7 +92,7 @@ def _avg(problem: Problem, inputs: list[Array], outputs: list[Array]) -> None:
 
 
 def _avg_gradient(problem: Problem, inputs: list[Array], outputs: list[Array]) -> None:
-    """The adjoint of each pass, in the opposite order."""
+    """Run the adjoint of each pass, in the opposite order."""
     gx = outputs[0]
     share = inputs[0] / _shares(problem)
     for dimension, axis, first in reversed(list(_passes(problem.window, outer_last=False))):
@@ -106,7 +106,7 @@ def _avg_gradient(problem: Problem, inputs: list[Array], outputs: list[Array]) -
 
 
 def _shares(problem: Problem) -> Array:
-    """What to divide by: one number if it is everywhere the same."""
+    """Return what to divide by: one number if it is everywhere the same."""
     shares = divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
     first = shares.flat[0]
     return np.asarray(first if (shares == first).all() else shares).astype(problem.dtype)
@@ -177,7 +177,7 @@ _RUN = {
 
 
 def _passes(window: WindowGeometry, outer_last: bool = True) -> Iterator[tuple[int, Axis, bool]]:
-    """Yield (dimension, axis, whether it is the last pass), outermost first: its slices are long rows."""
+    """Yield (dimension, axis, whether last), outermost first: its slices are whole rows."""
     for dimension, axis in enumerate(window.axes, 1):
         yield dimension, axis, dimension == (window.rank if outer_last else 1)
 
@@ -187,7 +187,7 @@ def _reduced(x: Array, dimension: int, axis: Axis) -> tuple[int, ...]:
 
 
 def _taps(dimension: int, axis: Axis) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Yield (slice of the input, slice of the output) for each tap of an axis that meets the input."""
+    """Yield (input slice, output slice) for each tap of an axis that meets the input."""
     before = (slice(None),) * dimension
     for tap in range(axis.kernel):
         low, high = axis.inside(tap)

@@ -38,7 +38,7 @@ class DiskCache:
         path, identity = self._entry(signature, target_context.codegen())
         try:
             stored, payload = pickle.loads(path.read_bytes())
-        except Exception:  # noqa: BLE001 - missing, truncated or foreign: compile again
+        except Exception:
             return None
         if stored != identity:
             return None
@@ -117,7 +117,7 @@ def _write_whole(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except OSError:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise

@@ -14,8 +14,11 @@ from fastconv.kernels.jit import kernel
 
 @kernel
 def conv(x, w, b, y, stride, before, dilation, groups):
-    """y[n, oc, o] = b[oc] + sum over ic, t of x[n, ic, o * stride + t * dilation - before] * w[oc, ic, t]."""
-    batch, channels, depth, height, width = x.shape
+    """y[n, oc, o] = b[oc] + sum over ic, t of x[n, ic, i] * w[oc, ic, t].
+
+    Here and below i = o * stride + t * dilation - before.
+    """
+    batch, _, depth, height, width = x.shape
     out_channels, group_channels, kd, kh, kw = w.shape
     group_outputs = out_channels // groups
     for n in range(batch):
@@ -45,8 +48,8 @@ def conv(x, w, b, y, stride, before, dilation, groups):
 
 @kernel
 def conv_input_gradient(gx, w, gy, stride, before, dilation, groups):
-    """gx[n, ic, o * stride + t * dilation - before] = sum over oc, o, t of gy[n, oc, o] * w[oc, ic, t]."""
-    batch, channels, depth, height, width = gx.shape
+    """gx[n, ic, i] = sum over oc, o, t of gy[n, oc, o] * w[oc, ic, t]."""
+    batch, _, depth, height, width = gx.shape
     out_channels, group_channels, kd, kh, kw = w.shape
     group_outputs = out_channels // groups
     gx[:] = 0
@@ -74,8 +77,8 @@ def conv_input_gradient(gx, w, gy, stride, before, dilation, groups):
 
 @kernel
 def conv_weight_gradient(x, gw, gy, stride, before, dilation, groups):
-    """gw[oc, ic, t] = sum over n, o of x[n, ic, o * stride + t * dilation - before] * gy[n, oc, o]."""
-    batch, channels, depth, height, width = x.shape
+    """gw[oc, ic, t] = sum over n, o of x[n, ic, i] * gy[n, oc, o]."""
+    batch, _, depth, height, width = x.shape
     out_channels, group_channels, kd, kh, kw = gw.shape
     group_outputs = out_channels // groups
     for oc in range(out_channels):
@@ -105,7 +108,7 @@ def conv_weight_gradient(x, gw, gy, stride, before, dilation, groups):
 
 @kernel
 def max_pool(x, y, indices, kernel, stride, before, dilation):
-    """y[n, c, o] = max over t of x[n, c, o * stride + t * dilation - before], and where it was.
+    """y[n, c, o] = max over t of x[n, c, i], and where it was.
 
     The index is flat in the plane: that of the first maximum, or of the last NaN. A window without
     any input element gives -inf and index -1.
@@ -140,7 +143,7 @@ def max_pool(x, y, indices, kernel, stride, before, dilation):
 
 @kernel
 def avg_pool(x, y, divisors, kernel, stride, before, dilation):
-    """y[n, c, o] = sum over t of x[n, c, o * stride + t * dilation - before] / divisors[o]."""
+    """y[n, c, o] = sum over t of x[n, c, i] / divisors[o]."""
     batch, channels, depth, height, width = x.shape
     for n in range(batch):
         for c in range(channels):
@@ -165,7 +168,7 @@ def avg_pool(x, y, divisors, kernel, stride, before, dilation):
 
 @kernel
 def avg_pool_input_gradient(gx, gy, divisors, kernel, stride, before, dilation):
-    """gx[n, c, o * stride + t * dilation - before] = sum over o, t of gy[n, c, o] / divisors[o]."""
+    """gx[n, c, i] = sum over o, t of gy[n, c, o] / divisors[o]."""
     batch, channels, depth, height, width = gx.shape
     gx[:] = 0
     for n in range(batch):
@@ -221,7 +224,7 @@ def source(position, tap, sizes, kernel, out, stride, before, dilation):
 
 @kernel
 def im2col(x, columns, pad_value, sizes, kernel, out, stride, before, dilation):
-    """columns[n, c, t, o] = x[n, c, source(o, t)] or the pad value; x (N, C, S), any number of axes."""
+    """columns[n, c, t, o] = x[n, c, source(o, t)] or the pad value; any number of axes."""
     batch, channels, taps, positions = columns.shape
     for n in range(batch):
         for c in range(channels):

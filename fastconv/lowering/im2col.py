@@ -1,35 +1,47 @@
 """im2col: copy windows into columns."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fastconv.dtypes import Array
 from fastconv.geometry import Axis
-from fastconv.lowering.blocks import Block
-from fastconv.lowering.pad import padded_region
+from fastconv.lowering.blocks import Box
+from fastconv.lowering.pad import Region
 from fastconv.lowering.windows import window_view
 
 
-def block_windows(x: Array, axes: tuple[Axis, ...], block: Block, pad_value: float = 0) -> Array:
-    """Return the windows of a block, `(n, C, *out, *kernel)`, over the input or a padded part of it."""
-    starts = tuple(
-        start * axis.stride - axis.before
-        for axis, (start, _) in zip(axes, block.ranges, strict=True)
-    )
-    lengths = tuple(
-        (stop - start - 1) * axis.stride + axis.extent
-        for axis, (start, stop) in zip(axes, block.ranges, strict=True)
-    )
-    region = padded_region(x[slice(*block.samples)], starts, lengths, pad_value)
-    return window_view(
-        region,
-        tuple(axis.kernel for axis in axes),
-        tuple(axis.stride for axis in axes),
-        tuple(axis.dilation for axis in axes),
-    )
+@dataclass(frozen=True, slots=True)
+class BoxWindows:
+    """Reads the windows of one box of output positions; made once, used for every sample."""
+
+    region: Region
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    @classmethod
+    def of(cls, axes: tuple[Axis, ...], box: Box) -> "BoxWindows":
+        """Find the part of the input that the box reads."""
+        starts, lengths = [], []
+        for axis, (start, stop) in zip(axes, box.ranges, strict=True):
+            starts.append(start * axis.stride - axis.before)
+            lengths.append((stop - start - 1) * axis.stride + axis.extent)
+        sizes = tuple(axis.size for axis in axes)
+        return cls(
+            Region.of(sizes, tuple(starts), tuple(lengths)),
+            tuple(axis.kernel for axis in axes),
+            tuple(axis.stride for axis in axes),
+            tuple(axis.dilation for axis in axes),
+        )
+
+    def view(self, x: Array, pad_value: float | Array = 0) -> Array:
+        """Return windows `(n, C, *out, *kernel)` over `x` or a padded copy of a part of it."""
+        return window_view(self.region.read(x, pad_value), self.kernel, self.stride, self.dilation)
 
 
 def fill_columns(windows: Array, columns: Array, order: tuple[int, ...]) -> None:
-    """Copy windows `(n, C, *out, *kernel)` into columns whose axes are `order` of the windows' axes."""
+    """Copy windows `(n, C, *out, *kernel)` into columns whose axes are `order` of the windows'."""
     np.copyto(columns, windows.transpose(order))
 
 

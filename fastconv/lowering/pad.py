@@ -1,47 +1,52 @@
 """Padding only what a block of output positions reads."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fastconv.dtypes import Array
 
 
-def padded_region(
-    x: Array, starts: tuple[int, ...], lengths: tuple[int, ...], value: float = 0
-) -> Array:
-    """Return `x[:, :, start:start + length, ...]` where places outside `x` hold `value`.
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A box of the input, as seen from each spatial axis, that may reach outside it.
 
-    Parameters
-    ----------
-    x : numpy.ndarray
-        Input `(N, C, *sizes)`.
-    starts, lengths : tuple of int
-        The region along each spatial axis, in elements of the input; it may reach outside.
-    value : float
-        What lies outside.
-
-    Returns
-    -------
-    numpy.ndarray
-        `(N, C, *lengths)`: a view where the region lies inside the input, else a copy.
+    `inside` is the part that lies in the input, `places` where that part lies in the region.
     """
-    inside, places, whole = [], [], True
-    for start, length, size in zip(starts, lengths, x.shape[2:], strict=True):
-        low, high = max(0, start), min(size, start + length)
-        high = max(low, high)
-        inside.append(slice(low, high))
-        places.append(slice(low - start, high - start))
-        whole &= high - low == length
-    source = x[(slice(None), slice(None), *inside)]
-    if whole:
-        return source
-    region = np.empty((*x.shape[:2], *lengths), x.dtype)
-    _fill_margins(region, places, value)
-    region[(slice(None), slice(None), *places)] = source
-    return region
 
+    lengths: tuple[int, ...]
+    inside: tuple[slice, ...]
+    places: tuple[slice, ...]
+    whole: bool
 
-def _fill_margins(region: Array, places: list[slice], value: float) -> None:
-    for axis, place in enumerate(places):
-        before = (slice(None), slice(None), *places[:axis])
-        region[(*before, slice(0, place.start))] = value
-        region[(*before, slice(place.stop, None))] = value
+    @classmethod
+    def of(
+        cls, sizes: tuple[int, ...], starts: tuple[int, ...], lengths: tuple[int, ...]
+    ) -> "Region":
+        """Return the region `[start, start + length)` of every axis of an input of `sizes`."""
+        inside, places, whole = [], [], True
+        for start, length, size in zip(starts, lengths, sizes, strict=True):
+            low = min(size, max(0, start))
+            high = max(low, min(size, start + length))
+            inside.append(slice(low, high))
+            places.append(slice(low - start, high - start) if high > low else slice(0, 0))
+            whole &= high - low == length
+        return cls(lengths, tuple(inside), tuple(places), whole)
+
+    def read(self, x: Array, value: float | Array = 0) -> Array:
+        """Return the region of `x` `(N, C, *sizes)`, with `value` outside the input.
+
+        A view where the region lies inside the input, else a copy `(N, C, *lengths)`.
+        """
+        source = x[(slice(None), slice(None), *self.inside)]
+        if self.whole:
+            return source
+        region = np.empty((*x.shape[:2], *self.lengths), x.dtype)
+        for axis, place in enumerate(self.places):  # each margin once, corners to the first axis
+            before = (slice(None), slice(None), *self.places[:axis])
+            if place.start:
+                region[(*before, slice(0, place.start))] = value
+            if place.stop < self.lengths[axis]:
+                region[(*before, slice(place.stop, None))] = value
+        region[(slice(None), slice(None), *self.places)] = source
+        return region

@@ -15,16 +15,22 @@ def window_view(
     inside the array before the view is made.
     """
     sizes = x.shape[2:]
-    extents = [step * (taps - 1) + 1 for taps, step in zip(kernel, dilation, strict=True)]
-    if any(extent > size for extent, size in zip(extents, sizes, strict=True)):
-        raise ShapeError(f"kernel_size: windows of {tuple(extents)} elements do not fit {sizes}")
-    out = [
-        (size - extent) // step + 1
-        for size, extent, step in zip(sizes, extents, stride, strict=True)
-    ]
-    spatial = x.strides[2:]
-    moves = [step * jump for step, jump in zip(spatial, stride, strict=True)]
-    steps = [step * jump for step, jump in zip(spatial, dilation, strict=True)]
-    return np.lib.stride_tricks.as_strided(
-        x, (*x.shape[:2], *out, *kernel), (*x.strides[:2], *moves, *steps), writeable=False
-    )
+    out = []
+    for size, taps, step, jump in zip(sizes, kernel, stride, dilation, strict=True):
+        room = size - jump * (taps - 1) - 1
+        if room < 0:
+            raise ShapeError(
+                f"kernel_size: {taps} taps, dilation {jump}, do not fit {size} elements"
+            )
+        out.append(room // step + 1)
+    batch, channel, *spatial = x.strides
+    moves = [distance * step for distance, step in zip(spatial, stride, strict=True)]
+    steps = [distance * jump for distance, jump in zip(spatial, dilation, strict=True)]
+    shape = (*x.shape[:2], *out, *kernel)
+    strides = (batch, channel, *moves, *steps)
+    if not x.flags.c_contiguous:
+        return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
+    # The same view several times faster, with its bounds checked once more by NumPy.
+    view = np.ndarray(shape, x.dtype, x, 0, strides)
+    view.flags.writeable = False
+    return view

@@ -263,7 +263,8 @@ def _col2im(
     (given,) = promoted(**{name: columns})
     if given.ndim not in (2, 3):
         raise ShapeError(
-            f"{name}: expected shape (N, C * prod(kernel_size), positions) or without N, got {given.shape}"
+            f"{name}: expected shape (N, C * prod(kernel_size), positions) or without N, "
+            f"got {given.shape}"
         )
     problem = fold_problem(
         name,
@@ -299,7 +300,8 @@ def fold_problem(
     taps = int(np.prod(kernel, dtype=object))
     if rows == 0 or rows % taps:
         raise ShapeError(
-            f"{name}: {rows} rows, of shape {shape}, are not a multiple of the {taps} taps of kernel_size {kernel}"
+            f"{name}: {rows} rows, of shape {shape}, are not a multiple of the {taps} taps "
+            f"of kernel_size {kernel}"
         )
     problem = _problem(
         "input_gradient",

@@ -132,7 +132,9 @@ def _col2im(name: str, otherwise: int, arguments: Arguments) -> Problem:
         name,
         _shape(arguments, name),
         *sizes,
-        *(arguments[key] for key in ("stride", "padding", "dilation")),
+        arguments["stride"],
+        arguments["padding"],
+        arguments["dilation"],
         rank,
         dtype=arguments["dtype"],
     )

@@ -344,7 +344,9 @@ def scatter_problem(
     out = batched_shape("grad_output", grad_output, rank)
     why = "in its leading dimensions, as input_size"
     check_shape("grad_output", grad_output[: len(input_size) - rank], input_size[:-rank], why)
-    return Problem("scatter", "forward", ScatterGeometry(*full[:2], full[2:], out[2:]), dtype)
+    return Problem(
+        "scatter", "forward", ScatterGeometry(full[0], full[1], full[2:], out[2:]), dtype
+    )
 
 
 def _max_pool(
@@ -400,7 +402,8 @@ def _check_places(places: Array, plane: int) -> None:
     low, high = int(places.min()), int(places.max())
     if low < -1 or high >= plane:
         raise ParameterError(
-            f"indices: expected places in [0, {plane}) of a plane, or -1; got {low if low < -1 else high}"
+            f"indices: expected places in [0, {plane}) of a plane, or -1; "
+            f"got {low if low < -1 else high}"
         )
 
 

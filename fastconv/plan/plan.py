@@ -71,7 +71,7 @@ class Plan:
             f"problem    {self.problem}",
             f"algorithm  {self.algorithm}",
             f"output     {self.output_shape}",
-            f"scratch    {self.scratch_bytes / 2**20:.2f} MiB of {self.max_scratch_bytes / 2**20:.2f} MiB",
+            f"scratch    {_mebibytes(self.scratch_bytes)} of {_mebibytes(self.max_scratch_bytes)}",
             f"work       {self.flops / 1e6:.1f} Mflop",
             f"threads    {'as NumPy BLAS has' if self.threads is None else self.threads}",
             f"exact      {'yes' if self.exact else 'no'}",
@@ -79,3 +79,7 @@ class Plan:
         ]
         lines += [f"refused    {name}: {reason}" for name, reason in self.refusals.items()]
         return "\n".join(lines)
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:.2f} MiB"

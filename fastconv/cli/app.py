@@ -1,0 +1,49 @@
+"""The commands, put together."""
+
+from typing import Annotated
+
+import typer
+
+import fastconv
+from fastconv.cli import check, demo, info
+
+HELP = """Convolution and pooling on NumPy arrays, as matrix multiplies over windows.
+
+[bold]Examples[/bold]
+
+  fastconv demo                       the engine against plain loops, on a photograph
+
+  fastconv bench --layers resnet50    the same on the layers of known networks
+
+  fastconv check --seconds 60         every algorithm against the reference
+
+  fastconv info                       versions, CPU, settings
+"""
+
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(help=demo.HELP)(demo.demo)
+app.command(help=check.HELP)(check.check)
+app.command(help=info.HELP)(info.info)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fastconv {fastconv.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Options of `fastconv` itself; `version` is dealt with before this is called."""

@@ -1,0 +1,83 @@
+"""`fastconv demo`: a photograph through three layers, on the reference and on the engine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from fastconv.cli.console import console, milliseconds, progress, shape, table, times
+from fastconv.cli.extras import require, writable_folder
+from fastconv.cli.photograph import as_input, photograph
+from fastconv.cli.stack import Measured, check_size, measure, ready_reference, three_layers
+from fastconv.dtypes import Array
+
+FIGURE = "feature-maps.png"
+HELP = """Run a photograph through three layers, twice: by plain loops and by the engine.
+
+2 edge filters 3x3, 3 random filters 5x5, 1 random filter 7x7, each followed by ReLU and a 2x2 max pool. Shows the time of every stage on the reference and on the engine and the largest difference of their results, and writes a figure of all feature maps.
+
+[bold]Examples[/bold]
+
+  fastconv demo
+
+  fastconv demo --image holiday.jpg --rgb --output maps
+"""
+
+
+def demo(
+    image: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="A photograph; by default scikit-image's cat."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder that the figure is written to.")
+    ] = Path("demo-output"),
+    rgb: Annotated[bool, typer.Option("--rgb", help="Use the colours, not the grey.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the random filters.")] = 0,
+    repetitions: Annotated[
+        int, typer.Option(min=1, help="Runs of each stage; the best time counts.")
+    ] = 5,
+) -> None:
+    """Run a photograph through three layers, by plain loops and by the engine."""
+    require("demo", "matplotlib", "PIL")
+    writable_folder(output)
+    pixels = photograph(image)
+    x = as_input(pixels, rgb)
+    check_size(x.shape)
+    out = console()
+    out.print(f"Input {shape(x.shape)} float32 from {image or 'the cat of skimage.data'}")
+    seconds = ready_reference()
+    out.print(
+        f"The reference's loops were compiled or loaded in {seconds:.2f} s, not counted below."
+    )
+    stages = three_layers(x.shape[1], seed)
+    with progress() as bars:
+        runs = measure(stages, x, repetitions)
+        measured = list(bars.track(runs, total=len(stages), description="stages"))
+    out.print(_table(measured))
+    _draw(pixels if rgb else x[0, 0], measured, output / FIGURE)
+    out.print(f"Feature maps: {output / FIGURE}", soft_wrap=True)
+
+
+def _table(measured: list[Measured]) -> Table:
+    numbers = ("output", "reference ms", "engine ms", "speed-up", "largest difference")
+    shown = table("Best times of each stage", ["stage"], numbers)
+    for row in measured:
+        shown.add_row(row.stage.name, shape(row.maps.shape), *_cells([row]))
+    shown.add_section()
+    shown.add_row("total", "", *_cells(measured), style="bold")
+    return shown
+
+
+def _cells(rows: list[Measured]) -> tuple[str, ...]:
+    slow = sum(row.reference for row in rows)
+    fast = sum(row.engine for row in rows)
+    difference = max(row.difference for row in rows)
+    return milliseconds(slow), milliseconds(fast), times(slow / fast), f"{difference:.1e}"
+
+
+def _draw(pixels: Array, measured: list[Measured], path: Path) -> None:
+    from fastconv.cli.figure import draw  # imports matplotlib, which takes a second
+
+    draw(pixels, measured, path)

@@ -1,0 +1,103 @@
+"""A problem taken apart: numbers that can be chosen at random, or made smaller one by one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastconv.geometry import ConvGeometry, ScatterGeometry, conv_geometry, window_geometry
+from fastconv.parameters import Ints
+from fastconv.problem import Direction, Geometry, Operation, Problem
+
+Pads = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The independent numbers of a problem; whether they fit each other shows in `problem`.
+
+    Channels are counted per group, so that any of them may change without breaking the others.
+    `out` is for scatters only, which have neither kernel nor stride, padding, dilation.
+    """
+
+    operation: Operation
+    direction: Direction
+    batch: int
+    channels: int
+    sizes: Ints
+    kernel: Ints = ()
+    stride: Ints = ()
+    padding: Pads = ()
+    dilation: Ints = ()
+    out: Ints = ()
+    outputs: int = 1
+    groups: int = 1
+    ceil_mode: bool = False
+    indices: bool = False
+    count_include_pad: bool = True
+    divisor: int | None = None
+    dtype: str = "float32"
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Draft":
+        """Take a problem apart."""
+        geometry = problem.geometry
+        if isinstance(geometry, ScatterGeometry):
+            return cls(
+                problem.operation,
+                problem.direction,
+                geometry.batch,
+                geometry.channels,
+                geometry.sizes,
+                out=geometry.out,
+                dtype=problem.dtype.name,
+            )
+        groups = geometry.groups if isinstance(geometry, ConvGeometry) else 1
+        return cls(
+            problem.operation,
+            problem.direction,
+            geometry.batch,
+            geometry.channels // groups,
+            geometry.sizes,
+            geometry.kernel,
+            tuple(axis.stride for axis in geometry.axes),
+            tuple((axis.before, axis.after) for axis in geometry.axes),
+            tuple(axis.dilation for axis in geometry.axes),
+            outputs=geometry.m if isinstance(geometry, ConvGeometry) else 1,
+            groups=groups,
+            ceil_mode=geometry.ceil_mode,
+            indices=problem.indices,
+            count_include_pad=problem.count_include_pad,
+            divisor=problem.divisor,
+            dtype=problem.dtype.name,
+        )
+
+    def problem(self) -> Problem:
+        """Put the problem together.
+
+        Raises
+        ------
+        ShapeError
+            If a window does not fit.
+        """
+        return Problem(
+            self.operation,
+            self.direction,
+            self._geometry(),
+            np.dtype(self.dtype),
+            self.indices,
+            self.count_include_pad,
+            self.divisor,
+        )
+
+    def _geometry(self) -> Geometry:
+        if self.operation == "scatter":
+            return ScatterGeometry(self.batch, self.channels, self.sizes, self.out)
+        shape = (self.batch, self.channels * self.groups, *self.sizes)
+        if self.operation == "conv":
+            weight = (self.outputs * self.groups, self.channels, *self.kernel)
+            return conv_geometry(
+                shape, weight, self.stride, self.padding, self.dilation, self.groups
+            )
+        return window_geometry(
+            shape, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode
+        )

@@ -1,0 +1,100 @@
+"""Random problems of every operation, direction, rank and dtype, small enough for the loops."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from fastconv.cli.draft import Draft
+from fastconv.dtypes import NAMES
+from fastconv.errors import ShapeError
+from fastconv.parameters import Ints
+from fastconv.problem import DIRECTIONS, Problem
+
+MOST_WORK = 2_000_000
+"""Multiply-adds or elements of a problem; the loops do about a thousand of them in a microsecond."""
+SIZES = {1: 60, 2: 20, 3: 9, 4: 6}
+"""Largest size of an axis, by rank."""
+PAIRS = [(operation, direction) for operation, names in DIRECTIONS.items() for direction in names]
+
+
+def random_problems(seed: int) -> Iterator[Problem]:
+    """Yield problems without end; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    while True:
+        try:
+            problem = random_draft(rng).problem()
+        except ShapeError:
+            continue  # a window that does not fit: draw again
+        if work(problem) <= MOST_WORK:
+            yield problem
+
+
+def random_draft(rng: np.random.Generator) -> Draft:
+    """Draw the numbers of a problem, most of them small; they may not fit each other."""
+    operation, direction = PAIRS[rng.integers(len(PAIRS))]
+    rank = int(rng.integers(1, 5 if operation == "columns" else 4))
+    dtype = str(rng.choice(NAMES))
+    batch = int(rng.choice([0, 1, 1, 1, 2, 2, 3, 5]))
+    channels = _small(rng, 9)
+    sizes = _ints(rng, rank, SIZES[rank])
+    if operation == "scatter":
+        out = _ints(rng, rank, SIZES[rank])
+        return Draft("scatter", "forward", batch, channels, sizes, out=out, dtype=dtype)
+    groups = int(rng.choice([1, 1, 2, 3, 7])) if operation == "conv" else 1
+    depthwise = groups > 1 and rng.random() < 0.5
+    average = operation == "avg_pool"
+    return Draft(
+        operation,
+        direction,
+        batch,
+        1 if depthwise else channels,
+        sizes,
+        _ints(rng, rank, 5),
+        _ints(rng, rank, 4),
+        _pads(rng, rank),
+        _ints(rng, rank, 3),
+        outputs=_small(rng, 3 if depthwise else 9),
+        groups=groups,
+        ceil_mode=operation.endswith("pool") and _coin(rng),
+        indices=operation == "max_pool" and _coin(rng),
+        count_include_pad=not (average and _coin(rng)),
+        divisor=int(rng.choice([-3, 2, 7])) if average and rng.random() < 0.2 else None,
+        dtype=dtype,
+    )
+
+
+def work(problem: Problem) -> int:
+    """Return about how many steps the loops take, and how many elements the result has."""
+    return max(problem.flops, math.prod(problem.result_shape), *_elements(problem))
+
+
+def _elements(problem: Problem) -> tuple[int, int]:
+    geometry = problem.geometry
+    return math.prod(geometry.input_shape), math.prod(geometry.output_shape)
+
+
+def _small(rng: np.random.Generator, largest: int) -> int:
+    """Draw from [1, largest], one as often as not all the rest together."""
+    return 1 if rng.random() < 0.3 else int(rng.integers(1, largest + 1))
+
+
+def _ints(rng: np.random.Generator, rank: int, largest: int) -> Ints:
+    """Draw one integer for all axes, or one for each."""
+    if _coin(rng):
+        return (_small(rng, largest),) * rank
+    return tuple(_small(rng, largest) for _ in range(rank))
+
+
+def _pads(rng: np.random.Generator, rank: int) -> tuple[tuple[int, int], ...]:
+    """Draw no padding, the same on both sides, or any; now and then more than a kernel."""
+    form = rng.integers(3)
+    if form == 0:
+        return ((0, 0),) * rank
+    most = 7 if rng.random() < 0.2 else 2
+    pairs = rng.integers(0, most + 1, (rank, 2)).tolist()
+    return tuple((low, low if form == 1 else high) for low, high in pairs)
+
+
+def _coin(rng: np.random.Generator) -> bool:
+    return bool(rng.random() < 0.5)

@@ -1,0 +1,87 @@
+"""The table of real layers, as named problems."""
+
+import json
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from fastconv.cli.draft import Draft
+from fastconv.errors import ParameterError
+from fastconv.problem import Direction, Operation, Problem
+
+DIRECTIONS: dict[str, Direction] = {
+    "forward": "forward",
+    "input": "input_gradient",
+    "weight": "weight_gradient",
+}
+CHOICES = (*DIRECTIONS, "pool")
+"""What `layers` takes as its direction: one of a convolution's, or "pool"."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a known network, and the problem of one direction of it."""
+
+    name: str
+    problem: Problem
+
+
+def layers(direction: str = "forward", pattern: str = "") -> list[Layer]:
+    """Return the layers whose name a pattern matches.
+
+    Parameters
+    ----------
+    direction : str
+        "forward", "input" or "weight" for convolutions, "pool" for pools.
+    pattern : str
+        Regular expression searched for in the names; all of them by default.
+
+    Returns
+    -------
+    list of Layer
+        In the order of the table.
+
+    Raises
+    ------
+    ParameterError
+        If the direction is unknown, the pattern is malformed, or no name matches it.
+    """
+    if direction not in CHOICES:
+        raise ParameterError(f"direction: expected one of {CHOICES}, got {direction!r}")
+    found = [_layer(entry, direction) for entry in _entries(direction)]
+    try:
+        chosen = [layer for layer in found if re.search(pattern, layer.name)]
+    except re.error as error:
+        raise ParameterError(f"layers: {pattern!r} is no regular expression: {error}") from None
+    if not chosen:
+        names = ", ".join(layer.name for layer in found)
+        raise ParameterError(f"layers: no name matches {pattern!r}; there are {names}")
+    return chosen
+
+
+def _entries(direction: str) -> list[dict[str, Any]]:
+    text = files("fastconv.cli").joinpath("data", "layers.json").read_text(encoding="utf-8")
+    table: dict[str, list[dict[str, Any]]] = json.loads(text)
+    return table["pooling" if direction == "pool" else "convolution"]
+
+
+def _layer(entry: dict[str, Any], direction: str) -> Layer:
+    sizes = tuple(entry["spatial"])
+    rank = len(sizes)
+    groups = entry.get("groups", 1)
+    kinds: dict[str, Operation] = {"max": "max_pool", "avg": "avg_pool"}
+    draft = Draft(
+        kinds[entry["kind"]] if direction == "pool" else "conv",
+        DIRECTIONS.get(direction, "forward"),
+        entry["batch"],
+        entry["channels" if direction == "pool" else "in_channels"] // groups,
+        sizes,
+        tuple(entry["kernel"]),
+        (entry["stride"],) * rank,
+        ((entry["padding"],) * 2,) * rank,
+        (entry.get("dilation", 1),) * rank,
+        outputs=entry.get("out_channels", 1) // groups,
+        groups=groups,
+    )
+    return Layer(entry["name"], draft.problem())

@@ -1,0 +1,167 @@
+"""Data for a problem, and its solution by an algorithm of choice.
+
+Three kinds of data. `integer`: integers so small that every sum is exact in the problem's dtype,
+whatever its order, so that all algorithms must agree bit for bit. `special`: the same with a few
+NaN and infinities, which must reach exactly the outputs whose windows hold them. `normal`: normal
+random numbers, on which algorithms agree within `tolerance`.
+"""
+
+import math
+import zlib
+from typing import Literal
+
+import numpy as np
+
+from fastconv.algorithms import Inputs, Outputs
+from fastconv.dtypes import Array, row_of
+from fastconv.lowering.divisors import divisors
+from fastconv.plan import plan_for, settings
+from fastconv.problem import Problem
+
+Kind = Literal["integer", "special", "normal"]
+LARGEST = 8
+"""Integers are drawn from [-LARGEST, LARGEST], or from less where long sums need it."""
+
+
+def operands(problem: Problem, kind: Kind = "integer", seed: int = 0) -> Inputs:
+    """Make the inputs of a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        Any; the same problem, kind and seed always give the same data.
+    kind : str
+        "integer", "special" or "normal", as this module describes them.
+    seed : int
+        Other seeds give other data.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        As `algorithms.Algorithm` lists them for each operation; convolutions have a bias.
+    """
+    rng = np.random.default_rng((zlib.crc32(problem.text.encode()), seed))
+    shapes = _shapes(problem)
+    if kind == "normal":
+        arrays = [_normal(rng, shape, problem) for shape in shapes]
+    else:
+        bound = _bound(problem)
+        arrays = [_integers(rng, shape, problem, bound) for shape in shapes]
+        if kind == "special":
+            _spoil(rng, arrays[_data(problem)])
+    if problem.operation == "avg_pool" and problem.direction == "input_gradient":
+        # the gradient divides first: multiples of the divisors keep its sums exact
+        shares = divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
+        with np.errstate(invalid="ignore"):  # an infinity over a window without elements
+            arrays[0] *= shares.astype(problem.dtype)
+    if problem.operation == "scatter":
+        plane = math.prod(problem.scatter.sizes)
+        return arrays[0], rng.integers(-1, plane, shapes[0], np.int64)
+    return tuple(arrays)
+
+
+def blank_outputs(problem: Problem) -> Outputs:
+    """Allocate the outputs of a problem, filled with what no algorithm may leave there."""
+    outputs: list[Array] = [np.full(problem.result_shape, np.nan, problem.dtype)]
+    if problem.indices:
+        outputs.append(np.full(problem.result_shape, np.iinfo(np.int64).min, np.int64))
+    return tuple(outputs)
+
+
+def run_problem(problem: Problem, inputs: Inputs, algorithm: str | None = None) -> Outputs:
+    """Solve a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        Any.
+    inputs : tuple of numpy.ndarray
+        As `operands` makes them.
+    algorithm : str, optional
+        The name of the algorithm to force; by default the planner chooses.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        The result, and the indices if the problem asks for them.
+
+    Raises
+    ------
+    PlanError
+        If the algorithm refuses the problem.
+    """
+    outputs = blank_outputs(problem)
+    with settings(algorithm=algorithm):
+        plan_for(problem).run(inputs, outputs)
+    return outputs
+
+
+def terms(problem: Problem) -> int:
+    """Return the most summands that one element of the result has."""
+    if problem.operation == "conv":
+        geometry = problem.conv
+        if problem.direction == "forward":
+            return geometry.k + 1
+        if problem.direction == "input_gradient":
+            return geometry.m * geometry.taps
+        return max(1, geometry.batch * geometry.positions)
+    if problem.operation == "scatter":
+        return max(1, math.prod(problem.scatter.out))
+    return problem.window.taps
+
+
+def tolerance(problem: Problem, expected: Array) -> float:
+    """Return the largest difference that rounding explains, on `normal` data.
+
+    The error of a sum grows with the square root of its number of terms and with the size of its
+    partial sums, which is larger than the sum itself where terms cancel.
+    """
+    root = math.sqrt(terms(problem))
+    finite = expected[np.isfinite(expected)]
+    largest = float(np.abs(finite).max(initial=0))
+    return row_of(problem.dtype).tolerance * root * max(root, largest)
+
+
+def _shapes(problem: Problem) -> list[tuple[int, ...]]:
+    geometry = problem.geometry
+    if problem.operation == "conv":
+        conv = problem.conv
+        return {
+            "forward": [conv.input_shape, conv.weight_shape, (conv.out_channels,)],
+            "input_gradient": [conv.weight_shape, conv.output_shape],
+            "weight_gradient": [conv.input_shape, conv.output_shape],
+        }[problem.direction]
+    if problem.operation == "scatter":
+        return [geometry.output_shape]
+    if problem.operation == "columns":
+        forward = problem.direction == "forward"
+        return [problem.window.input_shape, ()] if forward else [problem.window.columns_shape]
+    return [geometry.input_shape if problem.direction == "forward" else geometry.output_shape]
+
+
+def _data(problem: Problem) -> int:
+    """Return which input holds the data proper, for the others are weights and the like."""
+    return int(problem.operation == "conv" and problem.direction == "input_gradient")
+
+
+def _bound(problem: Problem) -> int:
+    limit = row_of(problem.dtype).exact_limit
+    return max(1, min(LARGEST, math.isqrt(limit // terms(problem))))
+
+
+def _integers(
+    rng: np.random.Generator, shape: tuple[int, ...], problem: Problem, bound: int
+) -> Array:
+    return np.asarray(rng.integers(-bound, bound, shape, endpoint=True)).astype(problem.dtype)
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...], problem: Problem) -> Array:
+    return np.asarray(rng.standard_normal(shape)).astype(problem.dtype)
+
+
+def _spoil(rng: np.random.Generator, array: Array) -> None:
+    """Put a few NaN and infinities among the data."""
+    if not array.size:
+        return
+    places = rng.integers(0, array.size, 4)
+    array.flat[places] = rng.choice([np.nan, np.nan, np.inf, -np.inf], 4)

@@ -1,0 +1,79 @@
+"""Every algorithm, forced by name, on every problem it accepts: bit for bit the oracle's result."""
+
+import pytest
+from hypothesis import given
+
+from fastconv import PlanError, Problem, settings
+from fastconv.plan import plan_for
+from tests.helpers import NAMES, accepting, all_lines, expected, inputs_of, same, solved
+from tests.strategies import KINDS, problems
+
+LINES = all_lines()
+CASES = [(line, name) for line in LINES for name in accepting(Problem.parse(line))]
+
+
+@pytest.fixture(scope="module")
+def by_oracle():
+    known = {}
+
+    def result(line):
+        if line not in known:
+            problem = Problem.parse(line)
+            inputs = inputs_of(problem)
+            known[line] = problem, inputs, expected(problem, inputs)
+        return known[line]
+
+    return result
+
+
+def check(results, expectations):
+    for result, expectation in zip(results, expectations, strict=True):
+        same(result, expectation)
+
+
+@pytest.mark.parametrize(("line", "name"), CASES)
+def test_agrees_with_the_oracle(line, name, by_oracle):
+    problem, inputs, expectation = by_oracle(line)
+    check(solved(problem, inputs, name), expectation)
+
+
+@pytest.mark.parametrize(("line", "name"), CASES)
+def test_agrees_with_the_oracle_in_the_smallest_blocks(line, name, by_oracle):
+    problem, inputs, expectation = by_oracle(line)
+    for limit in (4096, 512, 96):
+        with settings(algorithm=name, max_scratch_bytes=limit):
+            try:
+                plan_for(problem)
+            except PlanError:
+                break
+        check(solved(problem, inputs, name, max_scratch_bytes=limit), expectation)
+
+
+def test_the_list_reaches_every_algorithm():
+    assert {name for _, name in CASES} == set(NAMES)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=" ".join)
+def test_the_list_compares_the_loops_with_another_algorithm(kind):
+    names = {name for line, name in CASES if line.split()[:2] == list(kind)}
+    assert "naive" in names
+    assert len(names) > 1
+
+
+@given(problems())
+def test_agree_with_each_other_on_any_problem(problem):
+    names = accepting(problem)
+    assert names
+    inputs = inputs_of(problem)
+    expectation = expected(problem, inputs)
+    for name in names:
+        check(solved(problem, inputs, name), expectation)
+
+
+def test_without_bias():
+    for line in LINES:
+        problem = Problem.parse(line)
+        if (problem.operation, problem.direction) == ("conv", "forward"):
+            x, w, _ = inputs_of(problem)
+            for name in accepting(problem):
+                check(solved(problem, (x, w, None), name), expected(problem, (x, w, None)))

@@ -1,0 +1,201 @@
+"""What several test modules share: integer data, and problems with their inputs and results."""
+
+import itertools
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fastconv import Problem, settings
+from fastconv.algorithms import ALGORITHMS
+from fastconv.cli.problems import edge_problems
+from fastconv.plan import plan_for
+from tests import oracle
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "fastconv"
+NAMES = tuple(algorithm.name for algorithm in ALGORITHMS)
+NUMPY_NAMES = tuple(name for name in NAMES if name != "naive")
+
+
+def ints(*shape, dtype=np.float64, seed=0, low=-4, high=4):
+    """Small integers in a floating dtype: sums of their products are exact in any order."""
+    generator = np.random.default_rng([seed, *shape])
+    return generator.integers(low, high, shape, endpoint=True).astype(dtype)
+
+
+def distinct(*shape, dtype=np.float64, seed=0):
+    """Integers that all differ, shuffled: every maximum is unique."""
+    count = math.prod(shape)
+    values = np.random.default_rng([seed, *shape]).permutation(count) - count // 2
+    return values.reshape(shape).astype(dtype)
+
+
+def same(got, expected):
+    """Assert equal dtype, shape and values, bit for bit but for the sign of zero; NaN is NaN."""
+    assert got.dtype == expected.dtype
+    assert got.shape == expected.shape
+    np.testing.assert_array_equal(got, expected)
+
+
+def problem_lines(name):
+    """The problems of `tests/problems/<name>.txt`; `#` starts a comment."""
+    text = (Path(__file__).parent / "problems" / f"{name}.txt").read_text(encoding="utf-8")
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def all_lines():
+    """Every listed problem: the suite's own, and the edge cases that users check with."""
+    return list(dict.fromkeys(problem_lines("smoke") + [str(p) for p in edge_problems()]))
+
+
+def place_of(problem):
+    """Stride, padding and dilation of a problem, as the oracle takes them."""
+    axes = problem.window.axes
+    return (
+        tuple(axis.stride for axis in axes),
+        tuple((axis.before, axis.after) for axis in axes),
+        tuple(axis.dilation for axis in axes),
+    )
+
+
+def inputs_of(problem, seed=0):
+    """Integer inputs of a problem, as `Algorithm` lists them."""
+    geometry, dtype = problem.geometry, problem.dtype
+
+    count = itertools.count(seed * 10)
+
+    def array(*shape):
+        return ints(*shape, dtype=dtype, seed=next(count))
+
+    kind = (problem.operation, problem.direction)
+    if kind == ("conv", "forward"):
+        weight = array(*geometry.weight_shape)
+        return array(*geometry.input_shape), weight, array(geometry.out_channels)
+    if kind == ("conv", "input_gradient"):
+        return array(*geometry.weight_shape), array(*geometry.output_shape)
+    if kind == ("conv", "weight_gradient"):
+        return array(*geometry.input_shape), array(*geometry.output_shape)
+    if kind == ("avg_pool", "input_gradient"):
+        return (array(*geometry.output_shape) * common_divisor(problem),)
+    if kind == ("columns", "forward"):
+        return array(*geometry.input_shape), np.asarray(-3, dtype)
+    if kind == ("columns", "input_gradient"):
+        return (array(*geometry.columns_shape),)
+    if problem.operation == "scatter":
+        plane = math.prod(geometry.sizes)
+        generator = np.random.default_rng(seed)
+        indices = generator.integers(-1, plane, geometry.output_shape)
+        return array(*geometry.output_shape), indices
+    return (array(*geometry.input_shape),)
+
+
+def common_divisor(problem):
+    """A number that every divisor of an average divides, so that its quotients are integers."""
+    if problem.divisor is not None:
+        return abs(problem.divisor)
+    window = problem.window
+    counts = {
+        oracle.avg_divisor(
+            position, window.sizes, window.kernel, *place_of(problem), problem.count_include_pad
+        )
+        for position in oracle.positions(window.out)
+    }
+    return math.lcm(*(counts - {0}))
+
+
+def outputs_of(problem):
+    """Outputs to be overwritten: NaN and a wrong index everywhere, so that a gap shows."""
+    outputs = [np.full(problem.result_shape, np.nan, problem.dtype)]
+    if problem.indices:
+        outputs.append(np.full(problem.result_shape, -7, np.int64))
+    return tuple(outputs)
+
+
+def solved(problem, inputs, algorithm=None, **changes):
+    """The outputs of a problem under settings."""
+    outputs = outputs_of(problem)
+    with settings(algorithm=algorithm, **changes):
+        plan = plan_for(problem)
+    plan.run(inputs, outputs)
+    return outputs
+
+
+def accepting(problem, names=NAMES):
+    """Names of the algorithms that accept a problem."""
+    accepted = {a.name for a in ALGORITHMS if a.rejects(problem) is None}
+    return [name for name in names if name in accepted]
+
+
+def expected(problem, inputs):
+    """The outputs of a problem by the oracle."""
+    outputs = _BY_ORACLE[problem.operation](problem, inputs)
+    return (outputs[0].astype(problem.dtype), *outputs[1:])
+
+
+def _conv(problem, inputs):
+    geometry, place = problem.conv, (*place_of(problem), problem.conv.groups)
+    if problem.direction == "forward":
+        return (oracle.conv(*inputs, *place),)
+    if problem.direction == "input_gradient":
+        return (oracle.conv_input_gradient(geometry.input_shape, *inputs, *place),)
+    x, gy = inputs
+    return (oracle.conv_weight_gradient(x, geometry.weight_shape, gy, *place),)
+
+
+def _max_pool(problem, inputs):
+    window = problem.window
+    y, indices = oracle.max_pool(inputs[0], window.kernel, *place_of(problem), window.ceil_mode)
+    return (y, indices) if problem.indices else (y,)
+
+
+def _avg_pool(problem, inputs):
+    window, place = problem.window, place_of(problem)
+    rule = (problem.count_include_pad, problem.divisor)
+    if problem.direction == "forward":
+        return (oracle.avg_pool(inputs[0], window.kernel, *place, window.ceil_mode, *rule),)
+    return (
+        oracle.avg_pool_gradient(inputs[0], window.input_shape, window.kernel, *place, *rule),
+    )
+
+
+def _columns(problem, inputs):
+    window, place = problem.window, place_of(problem)
+    if problem.direction == "forward":
+        return (oracle.im2col(inputs[0], window.kernel, *place, inputs[1]),)
+    return (oracle.col2im(inputs[0], window.sizes, window.kernel, *place),)
+
+
+def _scatter(problem, inputs):
+    return (oracle.scatter(*inputs, problem.scatter.sizes),)
+
+
+_BY_ORACLE = {
+    "conv": _conv,
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
+    "columns": _columns,
+    "scatter": _scatter,
+}
+
+
+def python(code, *, path=ROOT, fails=False, **environment):
+    """Run code in a fresh interpreter that finds fastconv in `path`; return what it printed.
+
+    An environment variable given as None is taken away.
+    """
+    variables = {**os.environ, "PYTHONPATH": str(path), **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=path,
+        env={name: value for name, value in variables.items() if value is not None},
+    )
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    return done.stdout.strip() if not fails else done.stderr.strip()

@@ -1,0 +1,63 @@
+"""Hypothesis strategies: axes, and small problems of every kind."""
+
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from fastconv import Problem, ShapeError
+from fastconv.problem import DIRECTIONS
+
+KINDS = [(name, direction) for name, directions in DIRECTIONS.items() for direction in directions]
+
+
+@st.composite
+def axis_arguments(draw, largest=12):
+    """(size, kernel, stride, padding pair, dilation) of one dimension; the window may not fit."""
+    return (
+        draw(st.integers(1, largest)),
+        draw(st.integers(1, 5)),
+        draw(st.integers(1, 4)),
+        (draw(st.integers(0, 4)), draw(st.integers(0, 4))),
+        draw(st.integers(1, 3)),
+    )
+
+
+def _joined(items):
+    return "x".join(map(str, items))
+
+
+@st.composite
+def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
+    """Any problem, through its line of text."""
+    operation, direction = draw(st.sampled_from(kinds))
+    rank = draw(st.integers(1, most_rank))
+    batch = draw(st.integers(0, 2))
+    groups = draw(st.integers(1, 3)) if operation == "conv" else 1
+    channels = groups * draw(st.integers(1, 2))
+    axes = [draw(axis_arguments(largest)) for _ in range(rank)]
+    sizes, kernel, stride, pads, dilation = zip(*axes, strict=True)
+    words = [operation, direction, f"x={_joined((batch, channels, *sizes))}"]
+    if operation == "scatter":
+        words.append(f"o={_joined(draw(st.integers(1, 4)) for _ in sizes)}")
+    else:
+        words += [
+            f"s={_joined(stride)}",
+            f"p={_joined(f'{before}:{after}' for before, after in pads)}",
+            f"d={_joined(dilation)}",
+        ]
+    if operation == "conv":
+        out_channels = groups * draw(st.integers(1, 2))
+        words += [f"w={_joined((out_channels, channels // groups, *kernel))}", f"g={groups}"]
+    elif operation != "scatter":
+        words.append(f"k={_joined(kernel)}")
+    if operation.endswith("pool"):
+        words.append(f"ceil={draw(st.integers(0, 1))}")
+    if operation == "max_pool":
+        words.append(f"indices={draw(st.integers(0, 1))}")
+    if operation == "avg_pool":
+        words.append(f"pad={draw(st.integers(0, 1))}")
+        words += draw(st.sampled_from([[], [], ["div=3"], ["div=-2"]]))
+    words.append(draw(st.sampled_from(["float32", "float64"])))
+    try:
+        return Problem.parse(" ".join(words))
+    except ShapeError:
+        assume(False)

@@ -1,0 +1,167 @@
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from fastconv import FastconvError, ParameterError, Problem, ShapeError
+from fastconv.problem import DIRECTIONS
+from tests.helpers import problem_lines
+from tests.strategies import problems
+
+LINE = "conv forward x=2x4x7x6 w=6x2x3x2 s=2x1 p=1x0:2 d=1x2 g=2 float64"
+
+
+@given(problems())
+def test_text_is_read_back(problem):
+    again = Problem.parse(str(problem))
+    assert again == problem
+    assert hash(again) == hash(problem)
+    assert str(again) == str(problem)
+    assert again.geometry == problem.geometry
+    assert again.dtype == problem.dtype
+    flags = ("operation", "direction", "indices", "count_include_pad", "divisor", "result_shape")
+    assert [getattr(again, f) for f in flags] == [getattr(problem, f) for f in flags]
+
+
+@given(problems(), problems())
+def test_equal_exactly_when_the_text_is(first, second):
+    assert (first == second) == (str(first) == str(second))
+
+
+def test_every_field_is_in_the_text():
+    assert str(Problem.parse(LINE)) == LINE
+
+
+def test_listed_problems_are_listed_once():
+    lines = [Problem.parse(line) for line in problem_lines("smoke")]
+    assert len(set(lines)) == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("conv  forward x=1x1x3 w=1x1x1  float32 ", "conv forward x=1x1x3 w=1x1x1 float32"),
+        ("conv forward w=1x1x1 x=1x1x3 s=1 p=0:0 d=1 g=1 float32",) * 1
+        + ("conv forward x=1x1x3 w=1x1x1 float32",),
+        ("max_pool forward x=1x1x4x4 k=2x2 s=2 f8", "max_pool forward x=1x1x4x4 k=2x2 s=2 float64"),
+        ("avg_pool forward x=1x1x4 k=2 pad=1 float32", "avg_pool forward x=1x1x4 k=2 float32"),
+    ],
+)
+def test_one_problem_has_one_text(written, canonical):
+    assert str(Problem.parse(written)) == canonical
+    assert Problem.parse(written) == Problem.parse(canonical)
+
+
+def test_it_can_be_a_key_and_be_pickled():
+    problem = Problem.parse(LINE)
+    assert {problem: 1}[Problem.parse(LINE)] == 1
+    assert pickle.loads(pickle.dumps(problem)) == problem
+    assert problem != LINE
+
+
+@pytest.mark.parametrize(
+    ("line", "shape"),
+    [
+        ("conv forward x=2x3x8x8 w=4x3x3x3 float32", (2, 4, 6, 6)),
+        ("conv input_gradient x=2x3x8x8 w=4x3x3x3 float32", (2, 3, 8, 8)),
+        ("conv weight_gradient x=2x3x8x8 w=4x3x3x3 float32", (4, 3, 3, 3)),
+        ("max_pool forward x=2x3x8x8 k=2 s=2 float32", (2, 3, 4, 4)),
+        ("avg_pool forward x=2x3x8x8 k=2 s=2 float32", (2, 3, 4, 4)),
+        ("avg_pool input_gradient x=2x3x8x8 k=2 s=2 float32", (2, 3, 8, 8)),
+        ("columns forward x=2x3x8x8 k=3 float32", (2, 27, 36)),
+        ("columns input_gradient x=2x3x8x8 k=3 float32", (2, 3, 8, 8)),
+        ("scatter forward x=2x3x8x8 o=4x4 float32", (2, 3, 8, 8)),
+    ],
+)
+def test_result_shapes(line, shape):
+    assert Problem.parse(line).result_shape == shape
+
+
+@pytest.mark.parametrize(
+    ("line", "flops"),
+    [
+        ("conv forward x=2x3x8x8 w=4x3x3x3 float32", 2 * 2 * 4 * 36 * 27),
+        ("conv weight_gradient x=2x4x8x8 w=4x2x3x3 g=2 float32", 2 * 2 * 4 * 36 * 18),
+        ("max_pool forward x=2x3x8x8 k=2 s=2 float32", 2 * 3 * 16 * 4),
+        ("columns forward x=2x3x8x8 k=3 float32", 0),
+        ("columns input_gradient x=2x3x8x8 k=3 float32", 2 * 3 * 36 * 9),
+        ("scatter forward x=2x3x8x8 o=4x4 float32", 2 * 3 * 16),
+    ],
+)
+def test_flops(line, flops):
+    assert Problem.parse(line).flops == flops
+
+
+MALFORMED = [
+    "",
+    "conv",
+    "conv forward",
+    "conv forward float32",
+    "conv backward x=1x1x3 w=1x1x1 float32",
+    "pool forward x=1x1x3 k=1 float32",
+    "max_pool input_gradient x=1x1x3 k=1 float32",
+    "conv forward x=1x1x3 float32",
+    "conv forward w=1x1x1 float32",
+    "conv forward x=1x1x3 w=1x1x1",
+    "conv forward x=1x1x3 w=1x1x1 int32",
+    "conv forward x=1x1x3 w=1x1x1 z=3 float32",
+    "conv forward x=1x1x3 w=1x1x1 s float32",
+    "conv forward x=1x1x3 w=1x1x1 s= float32",
+    "conv forward x=1x1x3 w=1x1x1 s=0 float32",
+    "conv forward x=1x1x3 w=1x1x1 s=1x1 float32",
+    "conv forward x=1x1x3 w=1x1x1 s=1.5 float32",
+    "conv forward x=1x1x3 w=1x1x1 p=1:2:3 float32",
+    "conv forward x=1x1x3 w=1x1x1 p=-1 float32",
+    "conv forward x=1x1x3 w=1x1x1 d=0 float32",
+    "conv forward x=1x1x3 w=1x1x1 g=0 float32",
+    "conv forward x=1x1x3 w=1x1x1 g=2 float32",
+    "conv forward x=1x1x3 w=1x1x4 float32",
+    "conv forward x=1x2x3 w=1x1x1 float32",
+    "conv forward x=1xx3 w=1x1x1 float32",
+    "conv forward x= w=1x1x1 float32",
+    "conv forward x=1x1x3 w=1x1 float32",
+    "max_pool forward x=1x1x3 float32",
+    "max_pool forward x=1x1x3 k=4 float32",
+    "max_pool forward x=1x1x3 k=1x1 float32",
+    "max_pool forward x=1x1x3 k=1 ceil=2 float32",
+    "max_pool forward x=1x1x3 k=1 indices=yes float32",
+    "avg_pool forward x=1x1x3 k=1 div=a float32",
+    "scatter forward x=1x1x3 float32",
+]
+IMPOSSIBLE = [
+    "conv forward x=3 w=1 float32",
+    "conv forward x=1x1 w=1x1 float32",
+    "conv forward x=1x0x3 w=1x0x1 float32",
+    "conv forward x=1x-1x3 w=1x-1x1 float32",
+    "conv forward x=-1x1x3 w=1x1x1 float32",
+    "conv forward x=1x1x3 w=-1x1x1 float32",
+    "max_pool forward x=3 k=1 float32",
+    "max_pool forward x=1x1 k=1 float32",
+    "max_pool forward x=1x1x0 k=1 p=1 float32",
+    "avg_pool forward x=1x1x3 k=1 div=0 float32",
+    "columns forward x=3 k=1 float32",
+    "scatter forward x=3 o=1 float32",
+    "scatter forward x=1x1x3 o=1x1 float32",
+    "scatter forward x=1x1x0 o=1 float32",
+    "scatter forward x=1x1x3 o=0 float32",
+    "scatter forward x=1x1x3 o=-1 float32",
+]
+
+
+@pytest.mark.parametrize("line", MALFORMED + IMPOSSIBLE)
+def test_lines_that_describe_no_problem_are_refused(line):
+    with pytest.raises(FastconvError):
+        Problem.parse(line)
+
+
+def test_the_message_quotes_the_line_and_the_key():
+    with pytest.raises(ParameterError, match=r"unknown or missing keys \['z'\] in 'conv forward"):
+        Problem.parse("conv forward x=1x1x3 w=1x1x1 z=3 float32")
+    with pytest.raises(ShapeError, match="kernel_size"):
+        Problem.parse("max_pool forward x=1x1x3 k=4 float32")
+
+
+def test_directions_name_every_operation():
+    assert set(DIRECTIONS) == {"conv", "max_pool", "avg_pool", "columns", "scatter"}
+    assert Problem.parse(LINE).dtype == np.float64
