@@ -1,12 +1,12 @@
 """`info`: what is installed and in force."""
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 from typing import Any
 
 from fastconv.algorithms import ALGORITHMS
+from fastconv.algorithms.naive import numba_installed
 from fastconv.plan import current_settings
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "threadpoolctl", "torch", "onnxruntime")
@@ -30,7 +30,7 @@ def info() -> dict[str, Any]:
     """
     cpu: dict[str, Any] = {"name": platform.machine(), "cores": _cores(), "features": []}
     folder = None
-    if importlib.util.find_spec("numba"):
+    if numba_installed():
         from llvmlite import binding
 
         from fastconv.kernels.disk_cache import cache_folder

@@ -122,9 +122,17 @@ def promoted(**named: Any) -> tuple[Array, ...]:
     dtype = arrays[0].dtype
     for array in arrays:
         if array.dtype is not dtype and array.dtype != dtype:
-            dtype = np.result_type(*(each.dtype for each in arrays))
+            dtype = _common_dtype(", ".join(named), arrays)
             arrays = [each.astype(dtype, copy=False) for each in arrays]
             break
     if dtype not in TABLE:
         row_of(dtype, ", ".join(named))
     return tuple(arrays)
+
+
+def _common_dtype(names: str, arrays: list[Array]) -> np.dtype[Any]:
+    try:
+        return np.result_type(*(array.dtype for array in arrays))
+    except TypeError:
+        dtypes = ", ".join(str(array.dtype) for array in arrays)
+        raise DtypeError(f"{names}: dtypes {dtypes} have no common one") from None

@@ -192,11 +192,17 @@ class ScatterGeometry:
         return (self.batch, self.channels, *self.out)
 
 
+MOST_AXES = 31
+"""A window view has two axes for each spatial one, and NumPy has 64."""
+
+
 def batched_shape(name: str, shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
     """Return `(N, C, *sizes)` for a batched or unbatched shape; refuse other ranks and zeros."""
     if len(shape) not in (rank + 1, rank + 2):
         dims = ", ".join("DHW"[3 - rank :]) if rank <= 3 else f"{rank} sizes"
         raise ShapeError(f"{name}: expected shape (N, C, {dims}) or (C, {dims}), got {shape}")
+    if rank > MOST_AXES:
+        raise ShapeError(f"{name}: at most {MOST_AXES} spatial dimensions, got shape {shape}")
     full = shape if len(shape) == rank + 2 else (1, *shape)
     if 0 in full[1:]:
         raise ShapeError(f"{name}: every dimension but the batch must be at least 1, got {shape}")
@@ -262,8 +268,15 @@ def conv_geometry(
     geometry = ConvGeometry(
         input_shape[0], channels, axes, out_channels=out_channels, groups=groups
     )
+    _check_elements("input", geometry.input_shape)
     _check_elements("output", geometry.output_shape)
     return geometry
+
+
+def scatter_geometry(input_shape: tuple[int, ...], out: tuple[int, ...]) -> ScatterGeometry:
+    """Place values of `(N, C, *out)` in planes of `(N, C, *sizes)`, both of at least 1 element."""
+    _check_elements("input_size", input_shape)
+    return ScatterGeometry(input_shape[0], input_shape[1], input_shape[2:], out)
 
 
 def _axes(

@@ -36,6 +36,14 @@ def integer(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+def divisor(name: str, value: Any) -> int:
+    """Return an integer of either sign that is not 0."""
+    found = integer(name, value, -LARGEST)
+    if found == 0:
+        raise ParameterError(f"{name}: must not be 0")
+    return found
+
+
 def integers(name: str, value: Any, rank: int, least: int = 1) -> Ints:
     """Return one int for each of `rank` dimensions from an int or a sequence of 1 or `rank`."""
     if type(value) is int:

@@ -17,12 +17,14 @@ import numpy as np
 
 from fastconv import parameters
 from fastconv.dtypes import row_of
-from fastconv.errors import ParameterError
+from fastconv.errors import ParameterError, ShapeError
 from fastconv.geometry import (
     ConvGeometry,
     ScatterGeometry,
     WindowGeometry,
+    batched_shape,
     conv_geometry,
+    scatter_geometry,
     window_geometry,
 )
 
@@ -148,7 +150,7 @@ class Problem:
             row_of(dtype).dtype,
             indices=_flag(fields.get("indices", "0")),
             count_include_pad=_flag(fields.get("pad", "1")),
-            divisor=_number(fields["div"]) if "div" in fields else None,
+            divisor=parameters.divisor("div", _number(fields["div"])) if "div" in fields else None,
         )
 
 
@@ -198,18 +200,21 @@ def _short(key: str, values: tuple[str, ...], default: str) -> str:
 
 
 def _geometry(operation: str, fields: dict[str, str]) -> Geometry:
-    given = _numbers(fields["x"])
-    if operation == "scatter":
-        return ScatterGeometry(given[0], given[1], given[2:], _numbers(fields.get("o", "")))
+    given = parameters.shape("x", _numbers(fields["x"]))
     rank = len(given) - 2
+    if rank < 1:
+        raise ShapeError(f"x: expected (N, C, *sizes), got {given}")
+    batched_shape("x", given, rank)
+    if operation == "scatter":
+        out = parameters.integers("o", _numbers(fields.get("o", "")), rank)
+        return scatter_geometry(given, out)
     stride = parameters.integers("s", _numbers(fields.get("s", "1")), rank)
     dilation = parameters.integers("d", _numbers(fields.get("d", "1")), rank)
     padding = parameters.padding_pairs("p", _pads(fields.get("p", "0")), rank)
     if operation == "conv":
         groups = parameters.integer("g", _number(fields.get("g", "1")))
-        return conv_geometry(
-            given, _numbers(fields.get("w", "")), stride, padding, dilation, groups
-        )
+        weight = parameters.shape("w", _numbers(fields.get("w", "")))
+        return conv_geometry(given, weight, stride, padding, dilation, groups)
     kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
     return window_geometry(given, kernel, stride, padding, dilation, _flag(fields.get("ceil", "0")))
 

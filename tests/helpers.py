@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastconv import Problem, settings
+from fastconv import settings
 from fastconv.algorithms import ALGORITHMS
 from fastconv.cli.problems import edge_problems
 from fastconv.plan import plan_for
@@ -108,20 +108,42 @@ def common_divisor(problem):
     return math.lcm(*(counts - {0}))
 
 
+FENCE = 64
+"""Elements before and after a fenced array."""
+
+
+def poison(dtype):
+    """What no result holds: NaN, or an index that does not exist."""
+    return np.nan if np.dtype(dtype).kind == "f" else -7
+
+
+def fenced(array):
+    """A copy between two fences of poison: what reads outside it brings poison in."""
+    around = np.full(array.size + 2 * FENCE, poison(array.dtype), array.dtype)
+    inside = around[FENCE:-FENCE].reshape(array.shape)
+    inside[...] = array
+    return inside
+
+
+def unharmed(array):
+    """Whether the fences of an array from `fenced` still stand."""
+    around = np.concatenate([array.base[:FENCE], array.base[-FENCE:]])
+    return bool(np.isnan(around).all() if around.dtype.kind == "f" else (around == -7).all())
+
+
 def outputs_of(problem):
-    """Outputs to be overwritten: NaN and a wrong index everywhere, so that a gap shows."""
-    outputs = [np.full(problem.result_shape, np.nan, problem.dtype)]
-    if problem.indices:
-        outputs.append(np.full(problem.result_shape, -7, np.int64))
-    return tuple(outputs)
+    """Outputs to be overwritten, poisoned so that a gap shows."""
+    dtypes = (problem.dtype, np.int64)[: 1 + problem.indices]
+    return tuple(np.full(problem.result_shape, poison(dtype), dtype) for dtype in dtypes)
 
 
 def solved(problem, inputs, algorithm=None, **changes):
-    """The outputs of a problem under settings."""
-    outputs = outputs_of(problem)
+    """The outputs of a problem under settings; nothing outside them is written."""
+    outputs = tuple(fenced(output) for output in outputs_of(problem))
     with settings(algorithm=algorithm, **changes):
         plan = plan_for(problem)
     plan.run(inputs, outputs)
+    assert all(unharmed(output) for output in outputs)
     return outputs
 
 
@@ -158,9 +180,7 @@ def _avg_pool(problem, inputs):
     rule = (problem.count_include_pad, problem.divisor)
     if problem.direction == "forward":
         return (oracle.avg_pool(inputs[0], window.kernel, *place, window.ceil_mode, *rule),)
-    return (
-        oracle.avg_pool_gradient(inputs[0], window.input_shape, window.kernel, *place, *rule),
-    )
+    return (oracle.avg_pool_gradient(inputs[0], window.input_shape, window.kernel, *place, *rule),)
 
 
 def _columns(problem, inputs):

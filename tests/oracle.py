@@ -106,9 +106,7 @@ def conv(x, w, b=None, stride=None, padding=None, dilation=None, groups=1):
     return y
 
 
-def conv_input_gradient(
-    input_shape, w, gy, stride=None, padding=None, dilation=None, groups=1
-):
+def conv_input_gradient(input_shape, w, gy, stride=None, padding=None, dilation=None, groups=1):
     """gx[n, ic, o * s + t * d - before] = sum over oc, o, t of gy[n, oc, o] * w[oc, ic, t]."""
     w, gy = wide(w), wide(gy)
     rank = w.ndim - 2
@@ -127,9 +125,7 @@ def conv_input_gradient(
     return gx
 
 
-def conv_weight_gradient(
-    x, weight_shape, gy, stride=None, padding=None, dilation=None, groups=1
-):
+def conv_weight_gradient(x, weight_shape, gy, stride=None, padding=None, dilation=None, groups=1):
     """gw[oc, ic, t] = sum over n, o of x[n, ic, o * s + t * d - before] * gy[n, oc, o]."""
     x, gy = wide(x), wide(gy)
     rank = x.ndim - 2

@@ -73,7 +73,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
 def test_refused_by_name(value):
-    with pytest.raises(DtypeError, match="^weight: "):
+    with pytest.raises(DtypeError, match=r"^weight: "):
         dtypes.plain_array("weight", value)
 
 

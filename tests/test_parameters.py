@@ -32,13 +32,13 @@ def test_integers_of_every_kind_become_int(value):
 def test_what_is_no_integer_is_refused_by_name(form, wrap, value):
     if form == "padding_form" and isinstance(value, str):
         assert value not in parameters.PADDING_NAMES
-    with pytest.raises(ParameterError, match="^stride: "):
+    with pytest.raises(ParameterError, match=r"^stride: "):
         getattr(parameters, form)("stride", wrap(value), 2)
 
 
 @pytest.mark.parametrize("value", TOO_LARGE.values(), ids=TOO_LARGE)
 def test_absurd_integers_are_refused(value):
-    with pytest.raises(ParameterError, match="^stride: .* too large"):
+    with pytest.raises(ParameterError, match=r"^stride: .* too large"):
         parameters.integers("stride", value, 2)
 
 
@@ -57,7 +57,7 @@ def test_integers_repeat_one_for_every_dimension(value):
 
 @pytest.mark.parametrize("value", [(), (1, 2), (1, 2, 3, 4)])
 def test_integers_of_the_wrong_length(value):
-    with pytest.raises(ParameterError, match="^stride: expected an integer or 3 of them"):
+    with pytest.raises(ParameterError, match=r"^stride: expected an integer or 3 of them"):
         parameters.integers("stride", value, 3)
 
 
@@ -84,7 +84,7 @@ def test_padding_in_every_form(value, pairs):
     "value", [-1, (1, -1), ((1, 2, 3), (1, 2, 3)), (1, 2, 3), ((1, 2), (3, -4)), ((), ())], ids=repr
 )
 def test_padding_that_makes_no_sense(value):
-    with pytest.raises(ParameterError, match="^padding: "):
+    with pytest.raises(ParameterError, match=r"^padding: "):
         parameters.padding_pairs("padding", value, 2)
 
 
@@ -95,7 +95,7 @@ def test_padding_names(name):
 
 @pytest.mark.parametrize("name", ["", "SAME", "full", "same_upper"])
 def test_padding_names_that_are_unknown(name):
-    with pytest.raises(ParameterError, match="^padding: expected one of .*same_lower"):
+    with pytest.raises(ParameterError, match=r"^padding: expected one of .*same_lower"):
         parameters.padding_form("padding", name, 2)
 
 
@@ -106,7 +106,7 @@ def test_shapes(value):
 
 @pytest.mark.parametrize("value", [5, None, "123", (1, -1), (1, 2.0), (1, None), {1: 2}], ids=repr)
 def test_what_is_no_shape(value):
-    with pytest.raises(ParameterError, match="^input_size: "):
+    with pytest.raises(ParameterError, match=r"^input_size: "):
         parameters.shape("input_size", value)
 
 

@@ -1,6 +1,7 @@
 """The plain Numba loops, for every problem: the reference the others are measured against."""
 
 import importlib.util
+import math
 from functools import cache
 from typing import Any
 
@@ -18,7 +19,10 @@ MOST_AXES = 3
 @cache
 def numba_installed() -> bool:
     """Whether Numba can be imported, found out without importing it."""
-    return importlib.util.find_spec("numba") is not None
+    try:
+        return importlib.util.find_spec("numba") is not None
+    except (ImportError, ValueError):  # blocked, or half imported
+        return False
 
 
 class Naive:
@@ -118,8 +122,8 @@ def _scatter(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
 
     geometry = problem.scatter
     outer = (geometry.batch, geometry.channels)
-    values, indices = (array.reshape(*outer, -1) for array in arrays)
-    naive.scatter(values, indices, outputs[0].reshape(*outer, -1))
+    values, indices = (array.reshape(*outer, math.prod(geometry.out)) for array in arrays)
+    naive.scatter(values, indices, outputs[0].reshape(*outer, math.prod(geometry.sizes)))
 
 
 _RUN = {

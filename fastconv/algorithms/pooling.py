@@ -5,14 +5,16 @@ axis are combined plane-wide, then those of the next: `kh + kw` passes for `kh *
 many planes at a time as the cache holds.
 """
 
-from collections.abc import Iterator
+import functools
+import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.dtypes import Array
-from fastconv.geometry import Axis, WindowGeometry
-from fastconv.lowering.divisors import divisors
+from fastconv.geometry import Axis, ScatterGeometry, WindowGeometry
+from fastconv.lowering.divisors import divisors, uniform_divisor
 from fastconv.problem import Problem
 
 BLOCK_BYTES = 2**20
@@ -32,43 +34,48 @@ class Pooling:
         return f"solves max_pool, avg_pool and scatter, not {problem.operation}"
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """Count a few partly reduced copies of one block of planes."""
-        geometry = problem.geometry
-        step = _step(problem, limit)
-        plane = max(int(np.prod(geometry.sizes)), int(np.prod(geometry.out)))
-        return step * plane * _bytes_per_element(problem)
+        """Count partly reduced copies of one block of planes, and divisors that differ."""
+        return _step(problem, limit) * _plane_bytes(problem) + _divisor_bytes(problem)
 
     def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
         """Walk blocks of planes."""
         planes = [_planes(array) for array in inputs if array is not None]
         targets = [_planes(array) for array in outputs]
-        step = _step(problem, limit)
+        step, solve = _step(problem, limit), _RUN[problem.operation, problem.direction]
+        if problem.operation == "avg_pool":
+            solve = functools.partial(solve, shares=_shares(problem))
         for start in range(0, targets[0].shape[0], step):
             part = slice(start, start + step)
-            _RUN[problem.operation, problem.direction](
-                problem, [array[part] for array in planes], [array[part] for array in targets]
-            )
+            solve(problem, [array[part] for array in planes], [array[part] for array in targets])
 
 
 def _planes(array: Array) -> Array:
     """View (N, C, *sizes) as (N * C, *sizes)."""
-    return array.reshape(-1, *array.shape[2:])
+    return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
 
 
-def _bytes_per_element(problem: Problem) -> int:
-    """Two partly reduced copies; for indices as much again in int64, and a mask."""
-    itemsize = problem.dtype.itemsize
-    if problem.operation == "scatter":
-        return 16 + itemsize  # shifted indices, and sums in float64
-    return 2 * (itemsize + 9) if problem.indices else 2 * itemsize
+def _plane_bytes(problem: Problem) -> int:
+    """Bytes of scratch memory for one plane: two partly reduced copies, and what goes with them."""
+    geometry, itemsize = problem.geometry, problem.dtype.itemsize
+    if isinstance(geometry, ScatterGeometry):  # shifted places, weights and sums in float64
+        return 8 * (3 * math.prod(geometry.out) + math.prod(geometry.sizes))
+    largest = math.prod(max(axis.size, axis.out) for axis in geometry.axes)
+    with_places = 3 * 8 + 4  # two sets of places and their sum, and masks
+    return largest * (2 * itemsize + (with_places if problem.indices else 0))
+
+
+def _divisor_bytes(problem: Problem) -> int:
+    if problem.operation != "avg_pool" or uniform_divisor(*_averaging(problem)) is not None:
+        return 0
+    return problem.window.positions * (8 + 8 + problem.dtype.itemsize)
 
 
 def _step(problem: Problem, limit: int) -> int:
-    """Planes of one block."""
+    """Return the planes of one block."""
     geometry = problem.geometry
-    plane = max(1, int(np.prod(geometry.sizes)), int(np.prod(geometry.out)))
-    allowed = min(limit // _bytes_per_element(problem), BLOCK_BYTES // problem.dtype.itemsize)
-    return max(1, min(allowed // plane, geometry.batch * geometry.channels))
+    cached = BLOCK_BYTES // (math.prod(geometry.sizes) * problem.dtype.itemsize)
+    allowed = (limit - _divisor_bytes(problem)) // _plane_bytes(problem)
+    return max(1, min(cached, allowed, geometry.batch * geometry.channels))
 
 
 def _max(problem: Problem, inputs: list[Array], outputs: list[Array]) -> None:
@@ -82,19 +89,21 @@ def _max(problem: Problem, inputs: list[Array], outputs: list[Array]) -> None:
         x = target
 
 
-def _avg(problem: Problem, inputs: list[Array], outputs: list[Array]) -> None:
+def _avg(problem: Problem, inputs: list[Array], outputs: list[Array], shares: Array) -> None:
     x, y = inputs[0], outputs[0]
     for dimension, axis, last in _passes(problem.window):
         target = y if last else np.empty(_reduced(x, dimension, axis), x.dtype)
         _reduce(np.add, x, target, dimension, axis, 0)
         x = target
-    y /= _shares(problem)
+    y /= shares
 
 
-def _avg_gradient(problem: Problem, inputs: list[Array], outputs: list[Array]) -> None:
+def _avg_gradient(
+    problem: Problem, inputs: list[Array], outputs: list[Array], shares: Array
+) -> None:
     """Run the adjoint of each pass, in the opposite order."""
     gx = outputs[0]
-    share = inputs[0] / _shares(problem)
+    share = inputs[0] / shares
     for dimension, axis, first in reversed(list(_passes(problem.window, outer_last=False))):
         size = list(share.shape)
         size[dimension] = axis.size
@@ -105,11 +114,15 @@ def _avg_gradient(problem: Problem, inputs: list[Array], outputs: list[Array]) -
         share = target
 
 
+def _averaging(problem: Problem) -> tuple[tuple[Axis, ...], bool, int | None]:
+    return problem.window.axes, problem.count_include_pad, problem.divisor
+
+
 def _shares(problem: Problem) -> Array:
     """Return what to divide by: one number if it is everywhere the same."""
-    shares = divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
-    first = shares.flat[0]
-    return np.asarray(first if (shares == first).all() else shares).astype(problem.dtype)
+    uniform = uniform_divisor(*_averaging(problem))
+    shares = divisors(*_averaging(problem)) if uniform is None else np.asarray(uniform)
+    return shares.astype(problem.dtype)
 
 
 def _max_with_indices(window: WindowGeometry, x: Array, y: Array, indices: Array) -> None:
@@ -158,17 +171,17 @@ def _reduce_with_indices(
 def _scatter(problem: Problem, inputs: list[Array], outputs: list[Array]) -> None:
     values, indices = inputs
     planes = outputs[0]
-    count, size = planes.shape[0], int(np.prod(planes.shape[1:]))
-    flat = indices.reshape(count, -1) + np.arange(count).reshape(-1, 1) * size
-    weights = values.reshape(count, -1)
+    count, size = planes.shape[0], math.prod(planes.shape[1:])
+    flat = indices + np.arange(count).reshape(count, *(1,) * (indices.ndim - 1)) * size
+    weights = values
     if (indices < 0).any():
-        kept = indices.reshape(count, -1) >= 0
+        kept = indices >= 0
         flat, weights = flat[kept], weights[kept]
     sums = np.bincount(flat.ravel(), weights.ravel(), minlength=count * size)
     planes[:] = sums.reshape(planes.shape)
 
 
-_RUN = {
+_RUN: dict[tuple[str, str], Callable[..., None]] = {
     ("max_pool", "forward"): _max,
     ("avg_pool", "forward"): _avg,
     ("avg_pool", "input_gradient"): _avg_gradient,

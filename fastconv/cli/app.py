@@ -5,20 +5,16 @@ from typing import Annotated
 import typer
 
 import fastconv
-from fastconv.cli import check, demo, info
+from fastconv.cli import bench, check, demo, info
+from fastconv.cli.console import help_text
 
-HELP = """Convolution and pooling on NumPy arrays, as matrix multiplies over windows.
-
-[bold]Examples[/bold]
-
-  fastconv demo                       the engine against plain loops, on a photograph
-
-  fastconv bench --layers resnet50    the same on the layers of known networks
-
-  fastconv check --seconds 60         every algorithm against the reference
-
-  fastconv info                       versions, CPU, settings
-"""
+HELP = help_text(
+    """Convolution and pooling on NumPy arrays, as matrix multiplies over windows.""",
+    "fastconv demo                     the engine and plain loops on a photograph",
+    "fastconv bench --layers resnet50  the same on the layers of known networks",
+    "fastconv check --seconds 60       every algorithm against the reference",
+    "fastconv info                     versions, CPU, settings",
+)
 
 app = typer.Typer(
     help=HELP,
@@ -29,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(help=demo.HELP)(demo.demo)
+app.command(help=bench.HELP)(bench.bench)
 app.command(help=check.HELP)(check.check)
 app.command(help=info.HELP)(info.info)
 

@@ -1,7 +1,6 @@
 """`fastconv check`: every algorithm against the reference, on edge cases and random problems."""
 
 import secrets
-import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,28 +10,29 @@ from typing import Annotated
 
 import typer
 
-from fastconv.cli.compare import Failure, first_failure
-from fastconv.cli.console import console, progress
+from fastconv.algorithms import ALGORITHMS
+from fastconv.cli.compare import REFERENCE, Failure, first_failure
+from fastconv.cli.console import console, help_text, progress
 from fastconv.cli.generate import random_problems
 from fastconv.cli.problems import edge_problems
 from fastconv.cli.shrink import shrink
 from fastconv.problem import Problem
 
 SECONDS = 20.0
-HELP = """Check every algorithm against the reference.
+HELP = help_text(
+    """Check every algorithm against the reference.
 
-First the list of edge cases, then random problems, for a time or a count. Each problem is solved by every algorithm that accepts it, on integers (equal bit for bit), with a tight limit of scratch memory, on strided inputs, with NaN and infinities, and on normal random numbers (equal within rounding).
+First the list of edge cases, then random problems, for a time or a count. Each problem is solved
+by every algorithm that accepts it: on integers (equal bit for bit), with a tight limit of scratch
+memory, on strided inputs, with NaN and infinities, and on normal random numbers (equal within
+rounding).
 
-A failure is made as small as possible and printed as one line that --problem repeats; the exit code is then 1.
-
-[bold]Examples[/bold]
-
-  fastconv check
-
-  fastconv check --seconds 300 --seed 7
-
-  fastconv check --problem "conv forward x=1x3x8x8 w=4x3x3x3 s=2 p=1 float32"
-"""
+A failure is made as small as possible and printed as one line that --problem repeats; the exit
+code is then 1.""",
+    "fastconv check",
+    "fastconv check --seconds 300 --seed 7",
+    'fastconv check --problem "conv forward x=1x3x8x8 w=4x3x3x3 s=2 p=1 float32"',
+)
 
 
 @dataclass
@@ -40,7 +40,11 @@ class Tally:
     """What has been checked."""
 
     problems: int = 0
-    runs: Counter[str] = field(default_factory=Counter)
+    runs: Counter[str] = field(
+        default_factory=lambda: Counter(
+            {algorithm.name: 0 for algorithm in ALGORITHMS if algorithm.name != REFERENCE}
+        )
+    )
 
 
 def check(
@@ -69,10 +73,10 @@ def check(
     if failure is not None:
         _report(failure)
         raise typer.Exit(1)
-    drawn = "" if problem is not None else f" (random problems of seed {seed})"
+    drawn = "" if problem is not None else f" (random ones of seed {seed})"
     out = console()
-    out.print(f"All algorithms agree with the reference on {tally.problems} problems{drawn}.")
-    out.print(", ".join(f"{name}: {runs} runs" for name, runs in tally.runs.items()))
+    out.print(f"All algorithms agree with the reference. Problems: {tally.problems}{drawn}.")
+    out.print("Runs: " + ", ".join(f"{name} {runs}" for name, runs in tally.runs.items()))
 
 
 def _random(tally: Tally, seconds: float | None, count: int | None, seed: int) -> Failure | None:
@@ -126,7 +130,7 @@ def _report(failure: Failure) -> None:
         "data": smallest.trial,
         "largest difference": f"{smallest.difference:.6g} ({smallest.reason})",
         "first seen on": str(failure.problem),
-        "repeat with": f"fastconv check --problem {shlex.quote(str(smallest.problem))}",
+        "repeat with": f'fastconv check --problem "{smallest.problem}"',
     }
     for name, value in rows.items():
         out.print(f"{name:<18}  {value}", markup=False, soft_wrap=True)

@@ -24,14 +24,16 @@ def console() -> Console:
 
 
 def progress() -> Progress:
-    """Return progress bars on stderr that vanish when done, so that stdout holds results alone."""
+    """Return progress bars on stderr, if that is a terminal, that vanish when done."""
+    shown = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=shown,
         transient=True,
+        disable=not shown.is_terminal,
     )
 
 
@@ -39,10 +41,18 @@ def table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
     """Return an empty table: columns of words to the left, columns of numbers to the right."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for name in words:
-        made.add_column(name, overflow="fold")
+        made.add_column(name, no_wrap=True, vertical="bottom")
     for name in numbers:
-        made.add_column(name, justify="right", no_wrap=True)
+        # a heading of two lines, for the numbers are short
+        made.add_column(name.replace(" ", "\n", 1), justify="right", no_wrap=True)
     return made
+
+
+def show(made: Table) -> None:
+    """Print a table whole, even where the terminal is narrower."""
+    out = console()
+    needed = out.measure(made, options=out.options.update(max_width=PIPED_WIDTH)).maximum
+    Console(width=max(out.width, needed), highlight=False).print(made)
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -73,3 +83,10 @@ def geometric_mean(ratios: Sequence[float]) -> float | None:
     if not ratios:
         return None
     return math.exp(sum(map(math.log, ratios)) / len(ratios))
+
+
+def help_text(text: str, *examples: str) -> str:
+    """Return a command's help: paragraphs, whose lines are joined, and examples, one a line."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    shown = ["\b", "[bold]Examples[/bold]", *(f"  {example}" for example in examples)]
+    return "\n\n".join([*paragraphs, "\n".join(shown)])  # \b keeps the lines of a paragraph apart

@@ -4,7 +4,7 @@ import importlib
 import tempfile
 from pathlib import Path
 
-from fastconv.errors import MissingDependencyError
+from fastconv.errors import MissingDependencyError, ParameterError
 
 
 def require(extra: str, *modules: str) -> None:
@@ -38,19 +38,24 @@ def importable(module: str) -> bool:
     return True
 
 
-def writable_folder(folder: Path) -> Path:
-    """Make a folder if it is not there, and raise `OSError` unless files can be made in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        return folder
+def check_folder(name: str, folder: Path) -> None:
+    """Make a folder if it is not there; raise a `ParameterError` unless it can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise ParameterError(f"{name}: cannot write to {folder}: {error.strerror}") from None
 
 
-def writable_file(path: Path) -> Path:
-    """Raise `OSError` unless a file can be written; its folder is made, its content is kept."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def check_file(name: str, path: Path) -> None:
+    """Raise a `ParameterError` unless a file can be written; what it holds is kept."""
+    check_folder(name, path.parent)
     existed = path.exists()
-    with path.open("ab"):
-        pass
-    if not existed:
-        path.unlink()
-    return path
+    try:
+        with path.open("ab"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise ParameterError(f"{name}: cannot write {path}: {error.strerror}") from None

@@ -84,7 +84,7 @@ def _filter_width(banks: list[Array]) -> float:
 
 def _map_width(measured: Measured) -> float:
     """Share a cell among its maps; a single one gets half, or it would outshine the others."""
-    count = max(2, measured.maps.shape[1])
+    count: int = max(2, measured.maps.shape[1])
     return (CELL - (count - 1) * BETWEEN_MAPS) / count
 
 
@@ -114,7 +114,8 @@ def _image(
     axes.imshow(
         pixels, cmap="gray", vmin=low, vmax=high, aspect="auto", interpolation="antialiased"
     )
-    axes.set_axis_off()
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(linewidth=0.5, edgecolor=FAINT)
 
 
 def _text(

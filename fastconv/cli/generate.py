@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
@@ -9,13 +10,17 @@ from fastconv.cli.draft import Draft
 from fastconv.dtypes import NAMES
 from fastconv.errors import ShapeError
 from fastconv.parameters import Ints
-from fastconv.problem import DIRECTIONS, Problem
+from fastconv.problem import DIRECTIONS, Operation, Problem
 
 MOST_WORK = 2_000_000
-"""Multiply-adds or elements of a problem; the loops do about a thousand of them in a microsecond."""
+"""Multiply-adds or elements of a problem; the loops do about a thousand a microsecond."""
 SIZES = {1: 60, 2: 20, 3: 9, 4: 6}
 """Largest size of an axis, by rank."""
-PAIRS = [(operation, direction) for operation, names in DIRECTIONS.items() for direction in names]
+PAIRS = [
+    (cast(Operation, operation), direction)
+    for operation, directions in DIRECTIONS.items()
+    for direction in directions
+]
 
 
 def random_problems(seed: int) -> Iterator[Problem]:

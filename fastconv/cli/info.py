@@ -7,14 +7,13 @@ from typing import Any
 from rich.table import Table
 
 import fastconv
-from fastconv.cli.console import console
+from fastconv.cli.console import console, help_text
+from fastconv.cli.extras import importable
 
-HELP = """Show versions, CPU features, algorithms, settings and the folder of compiled loops.
-
-[bold]Examples[/bold]
-
-  fastconv info
-"""
+HELP = help_text(
+    """Show versions, CPU features, algorithms, settings and the folder of compiled loops.""",
+    "fastconv info",
+)
 
 
 def info() -> None:
@@ -43,6 +42,19 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("CPU", f"{cpu['name']}, {cpu['cores']} cores for this process"),
         ("CPU features", textwrap.fill(" ".join(cpu["features"]), 88) or "– (Numba tells them)"),
         ("algorithms", ", ".join(facts["algorithms"])),
+        ("BLAS", _blas()),
         ("settings", "\n".join(settings)),
         ("compiled loops", facts["cache_folder"] or "– (no folder can be written)"),
     ]
+
+
+def _blas() -> str:
+    if not importable("threadpoolctl"):
+        return "– (threadpoolctl tells it)"
+    import threadpoolctl
+
+    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+    return "\n".join(
+        f"{pool['internal_api']} {pool['version']}, threads: {pool['num_threads']}"
+        for pool in pools
+    )

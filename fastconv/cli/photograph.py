@@ -41,7 +41,7 @@ def photograph(path: Path | None = None) -> Array:
 
 
 def as_input(pixels: Array, colour: bool) -> Array:
-    """Turn `(H, W, 3)` bytes into a float32 input in [0, 1]: `(1, 3, H, W)`, or `(1, 1, H, W)` in grey."""
+    """Turn `(H, W, 3)` bytes into float32 in [0, 1], `(1, 3, H, W)`; grey is `(1, 1, H, W)`."""
     values = pixels.astype(np.float32) / 255
     planes = values if colour else (values @ GREY)[..., np.newaxis]
     return np.ascontiguousarray(planes.transpose(2, 0, 1)[np.newaxis])  # (1, C, H, W)

@@ -50,7 +50,7 @@ def shrink(
 
 
 def simpler(problem: Problem) -> Iterator[Problem]:
-    """Yield the problems one step simpler, the boldest steps first; impossible ones are left out."""
+    """Yield the problems one step simpler, the boldest steps first; none that is impossible."""
     for draft in _drafts(Draft.of(problem)):
         try:
             yield draft.problem()
@@ -60,13 +60,13 @@ def simpler(problem: Problem) -> Iterator[Problem]:
 
 def _drafts(draft: Draft) -> Iterator[Draft]:
     for axis in range(len(draft.sizes) if len(draft.sizes) > 1 else 0):
-        yield replace(draft, **{name: _without(getattr(draft, name), axis) for name in AXES})
+        yield _changed(draft, {name: _without(getattr(draft, name), axis) for name in AXES})
     for name, plain in PLAINEST.items():
         if getattr(draft, name) != plain:
-            yield replace(draft, **{name: plain})
+            yield _changed(draft, {name: plain})
     for name in COUNTS:
         for value in _less(getattr(draft, name), 1):
-            yield replace(draft, **{name: value})
+            yield _changed(draft, {name: value})
     for axis, pair in enumerate(draft.padding):
         for end in (0, 1):
             for value in _less(pair[end], 0):
@@ -76,7 +76,7 @@ def _drafts(draft: Draft) -> Iterator[Draft]:
         values = getattr(draft, name)
         for axis, value in enumerate(values):
             for smaller in _less(value, least):
-                yield replace(draft, **{name: _with(values, axis, smaller)})
+                yield _changed(draft, {name: _with(values, axis, smaller)})
 
 
 def _less(value: int, least: int) -> list[int]:
@@ -94,3 +94,7 @@ def _without(values: tuple[Any, ...], axis: int) -> tuple[Any, ...]:
 
 def _with(values: tuple[Any, ...], axis: int, value: Any) -> tuple[Any, ...]:
     return (*values[:axis], value, *values[axis + 1 :])
+
+
+def _changed(draft: Draft, changes: dict[str, Any]) -> Draft:
+    return replace(draft, **changes)

@@ -139,4 +139,4 @@ def _edges(channels: int) -> Array:
 def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     bank = rng.standard_normal(shape)
     bank -= bank.mean(axis=(2, 3), keepdims=True)
-    return (bank / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    return np.asarray(bank / np.sqrt(np.prod(shape[1:])), np.float32)

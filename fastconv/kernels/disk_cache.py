@@ -8,6 +8,7 @@ versions of Python and Numba, and every source file in `kernels/`. Files appear 
 all. A machine without a writable folder compiles again in every process.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -94,9 +95,10 @@ def _candidates() -> Iterator[Path]:
         if os.environ.get(variable):
             yield Path(os.environ[variable]) / "fastconv"
     yield Path(__file__).parent / "__pycache__" / "kernels"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    if home.is_absolute():
-        yield home / "fastconv"
+    with contextlib.suppress(RuntimeError):  # there may be no home
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+        if home.is_absolute():
+            yield home / "fastconv"
     user = os.getuid() if hasattr(os, "getuid") else "user"
     yield Path(tempfile.gettempdir()) / f"fastconv-{user}"
 

@@ -24,8 +24,9 @@ def window_view(
             )
         out.append(room // step + 1)
     batch, channel, *spatial = x.strides
-    moves = [distance * step for distance, step in zip(spatial, stride, strict=True)]
-    steps = [distance * jump for distance, jump in zip(spatial, dilation, strict=True)]
+    # a stride that is never taken may be of any size, so it must not be multiplied
+    moves = [d * step if n > 1 else 0 for d, step, n in zip(spatial, stride, out, strict=True)]
+    steps = [d * jump if n > 1 else 0 for d, jump, n in zip(spatial, dilation, kernel, strict=True)]
     shape = (*x.shape[:2], *out, *kernel)
     strides = (batch, channel, *moves, *steps)
     if not x.flags.c_contiguous:

@@ -6,7 +6,7 @@ import numpy.typing as npt
 
 from fastconv import parameters
 from fastconv.dtypes import Array, promoted
-from fastconv.ops.call import check_shape, like_input, solve, with_batch
+from fastconv.ops.call import check_grad_output, like_input, solve, with_batch
 from fastconv.ops.pool_problem import pool_problem
 from fastconv.parameters import IntOrInts, PaddingLike
 
@@ -354,6 +354,5 @@ def _backward(
         count_include_pad=bool(count_include_pad),
         divisor=divisor_override,
     )
-    expected = problem.window.output_shape[len(shape) == rank + 1 :]
-    check_shape("grad_output", gy.shape, expected, "as the forward output")
+    check_grad_output(problem, gy.shape, len(shape) == rank + 1)
     return like_input(solve(problem, (with_batch(gy, rank),)), shape, rank)

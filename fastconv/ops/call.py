@@ -31,3 +31,10 @@ def check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...], why:
     """Raise a `ShapeError` unless the shapes are equal."""
     if got != expected:
         raise ShapeError(f"{name}: expected shape {expected} {why}, got {got}")
+
+
+def check_grad_output(problem: Problem, shape: tuple[int, ...], unbatched: bool) -> None:
+    """Raise a `ShapeError` unless a gradient has the shape of the forward output."""
+    expected = problem.geometry.output_shape
+    expected = expected[1:] if unbatched else expected
+    check_shape("grad_output", shape, expected, "as the forward output")

@@ -111,7 +111,7 @@ def im2col(
     rank = _rank(kernel_size, x.ndim - 2)
     shape = batched_shape("input", x.shape, rank)
     problem = _problem("forward", shape, kernel_size, stride, padding, dilation, x.dtype)
-    value = _pad_value(pad_value, x.dtype)
+    value = pad_value_array(pad_value, x.dtype)
     return like_input(solve(problem, (with_batch(x, rank), value)), x.shape, rank)
 
 
@@ -192,7 +192,7 @@ def unfold(
     rank = _rank(kernel_size, 3 if x.ndim == 5 else 2)
     shape = batched_shape("input", x.shape, rank)
     problem = _problem("forward", shape, kernel_size, stride, padding, dilation, x.dtype)
-    columns = solve(problem, (with_batch(x, rank), _pad_value(0, x.dtype)))
+    columns = solve(problem, (with_batch(x, rank), pad_value_array(0, x.dtype)))
     return like_input(columns, x.shape, rank)
 
 
@@ -261,11 +261,6 @@ def _col2im(
     rank: int,
 ) -> Array:
     (given,) = promoted(**{name: columns})
-    if given.ndim not in (2, 3):
-        raise ShapeError(
-            f"{name}: expected shape (N, C * prod(kernel_size), positions) or without N, "
-            f"got {given.shape}"
-        )
     problem = fold_problem(
         name,
         given.shape,
@@ -294,6 +289,11 @@ def fold_problem(
     dtype: npt.DTypeLike,
 ) -> Problem:
     """Return the problem of `col2im` on columns of a shape."""
+    if len(shape) not in (2, 3):
+        raise ShapeError(
+            f"{name}: expected shape (N, C * prod(kernel_size), positions) or without N, "
+            f"got {shape}"
+        )
     sizes = parameters.integers("output_size", output_size, rank)
     kernel = parameters.integers("kernel_size", kernel_size, rank)
     batch, rows, positions = shape if len(shape) == 3 else (1, *shape)
@@ -364,8 +364,13 @@ def _cached_problem(
     )
 
 
-def _pad_value(value: float, dtype: np.dtype[Any]) -> Array:
+def pad_value_array(value: float, dtype: np.dtype[Any]) -> Array:
+    """Return a pad value as an array of no dimensions, or refuse what is not a number."""
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "biuf":
         raise ParameterError(f"pad_value: expected a number, got {value!r}")
-    return array.astype(dtype)
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype)
+    if np.isfinite(array) and not np.isfinite(result):
+        raise ParameterError(f"pad_value: {value!r} is beyond the range of {dtype}")
+    return result

@@ -6,6 +6,7 @@ from fastconv.dtypes import Array, promoted
 from fastconv.ops.call import check_shape, like_input, solve, with_batch
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.parameters import IntOrInts, PaddingLike
+from fastconv.problem import Problem
 
 
 def conv1d(
@@ -165,8 +166,15 @@ def _forward(
         b = None
     else:
         x, w, b = promoted(input=input, weight=weight, bias=bias)
-        check_shape("bias", b.shape, w.shape[:1], "to match the weight's output channels")
     problem = conv_problem(
         "forward", rank, x.shape, w.shape, stride, padding, dilation, groups, x.dtype
     )
+    if b is not None:
+        check_bias(b.shape, problem)
     return like_input(solve(problem, (with_batch(x, rank), w, b)), x.shape, rank)
+
+
+def check_bias(shape: tuple[int, ...], problem: Problem) -> None:
+    """Raise a `ShapeError` unless a bias has one element for each output channel."""
+    expected = (problem.conv.out_channels,)
+    check_shape("bias", shape, expected, "to match the weight's output channels")

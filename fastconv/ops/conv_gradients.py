@@ -6,10 +6,9 @@ import numpy.typing as npt
 
 from fastconv import parameters
 from fastconv.dtypes import Array, promoted
-from fastconv.ops.call import check_shape, like_input, solve, with_batch
+from fastconv.ops.call import check_grad_output, like_input, solve, with_batch
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.parameters import IntOrInts, PaddingLike
-from fastconv.problem import Problem
 
 
 def conv1d_input(
@@ -300,10 +299,3 @@ def _weight_gradient(
     )
     check_grad_output(problem, gy.shape, x.ndim == rank + 1)
     return solve(problem, (with_batch(x, rank), with_batch(gy, rank)))
-
-
-def check_grad_output(problem: Problem, shape: tuple[int, ...], unbatched: bool) -> None:
-    """Raise a `ShapeError` unless a gradient has the shape of the forward output."""
-    expected = problem.geometry.output_shape
-    expected = expected[1:] if unbatched else expected
-    check_shape("grad_output", shape, expected, "as the forward output")

@@ -11,6 +11,7 @@ from fastconv.dtypes import row_of
 from fastconv.errors import ParameterError
 from fastconv.geometry import batched_shape
 from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool
+from fastconv.ops.call import check_grad_output, check_shape
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.ops.pool_problem import pool_problem
 from fastconv.plan import Plan, plan_for
@@ -84,17 +85,20 @@ def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
         _shape(arguments, second),
         *(arguments[name] for name in ("stride", "padding", "dilation", "groups", "dtype")),
     )
+    if arguments.get("bias") is not None:
+        conv.check_bias(_shape(arguments, "bias"), problem)
     if direction != "forward":
         unbatched = len(_shape(arguments, first)) == rank + 1
-        conv_gradients.check_grad_output(problem, _shape(arguments, "grad_output"), unbatched)
+        check_grad_output(problem, _shape(arguments, "grad_output"), unbatched)
     return problem
 
 
 def _pool(rank: int, operation: Any, direction: Any, arguments: Arguments) -> Problem:
-    return pool_problem(
+    shape = _shape(arguments, "input" if direction == "forward" else "input_size")
+    problem = pool_problem(
         operation,
         rank,
-        _shape(arguments, "input" if direction == "forward" else "input_size"),
+        shape,
         arguments["kernel_size"],
         arguments["stride"],
         arguments["padding"],
@@ -106,11 +110,17 @@ def _pool(rank: int, operation: Any, direction: Any, arguments: Arguments) -> Pr
         count_include_pad=bool(arguments.get("count_include_pad", True)),
         divisor=arguments.get("divisor_override"),
     )
+    if direction != "forward":
+        unbatched = len(shape) == rank + 1
+        check_grad_output(problem, _shape(arguments, "grad_output"), unbatched)
+    return problem
 
 
 def _scatter(rank: int, arguments: Arguments) -> Problem:
+    shape = _shape(arguments, "grad_output")
+    check_shape("indices", _shape(arguments, "indices"), shape, "as grad_output")
     return max_pool.scatter_problem(
-        rank, _shape(arguments, "grad_output"), _shape(arguments, "input_size"), arguments["dtype"]
+        rank, shape, _shape(arguments, "input_size"), arguments["dtype"]
     )
 
 
@@ -118,6 +128,7 @@ def _im2col(otherwise: Callable[[int], int], arguments: Arguments) -> Problem:
     shape = _shape(arguments, "input")
     named = parameters.rank_of(arguments["kernel_size"])
     rank = otherwise(len(shape)) if named is None else named
+    columns.pad_value_array(arguments.get("pad_value", 0), arguments["dtype"])
     return columns.columns_problem(
         batched_shape("input", shape, rank),
         *(arguments[name] for name in ("kernel_size", "stride", "padding", "dilation")),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastconv import parameters
 from fastconv.dtypes import Array, plain_array, promoted
 from fastconv.errors import DtypeError, ParameterError
-from fastconv.geometry import ScatterGeometry, batched_shape
+from fastconv.geometry import batched_shape, scatter_geometry
 from fastconv.ops.call import check_shape, like_input, solve, with_batch
 from fastconv.ops.pool_problem import pool_problem
 from fastconv.parameters import IntOrInts, Ints, PaddingLike
@@ -344,9 +344,7 @@ def scatter_problem(
     out = batched_shape("grad_output", grad_output, rank)
     why = "in its leading dimensions, as input_size"
     check_shape("grad_output", grad_output[: len(input_size) - rank], input_size[:-rank], why)
-    return Problem(
-        "scatter", "forward", ScatterGeometry(full[0], full[1], full[2:], out[2:]), dtype
-    )
+    return Problem("scatter", "forward", scatter_geometry(full, out[2:]), dtype)
 
 
 def _max_pool(

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from fastconv import parameters
-from fastconv.errors import ParameterError
 from fastconv.geometry import batched_shape, window_geometry
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Operation, Problem
@@ -30,11 +29,6 @@ def pool_problem(
 ) -> Problem:
     """Return the problem of a pool on an input shape; the stride defaults to the kernel size."""
     kernel = parameters.integers("kernel_size", kernel_size, rank)
-    if (
-        divisor is not None
-        and parameters.integer("divisor_override", divisor, -parameters.LARGEST) == 0
-    ):
-        raise ParameterError("divisor_override: must not be 0")
     return _cached(
         operation,
         direction,
@@ -48,7 +42,7 @@ def pool_problem(
         dtype,
         indices,
         count_include_pad,
-        None if divisor is None else int(divisor),
+        None if divisor is None else parameters.divisor("divisor_override", divisor),
     )
 
 

@@ -22,7 +22,8 @@ class Settings:
     ----------
     threads : int or None
         Threads of the multiplies; None leaves NumPy's BLAS as it is. It is applied through
-        `threadpoolctl` (extra `cli`), for the whole process while the call runs.
+        `threadpoolctl` (extra `cli`), for the whole process while the call runs; such calls of
+        several Python threads take turns.
     algorithm : str or None
         The one algorithm to use; a problem it refuses raises `PlanError` with its reason.
     max_scratch_bytes : int

@@ -1,5 +1,6 @@
-"""Limiting the threads of NumPy's BLAS."""
+"""Limiting the threads of NumPy's BLAS, which are the whole process's."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -7,11 +8,18 @@ from typing import Any
 
 from fastconv.errors import MissingDependencyError
 
+_turn = threading.RLock()
+
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Let BLAS use `threads` threads inside the block; for the whole process, as BLAS has it."""
-    with _controller().limit(limits=threads, user_api="blas"):
+    """Let BLAS use `threads` threads inside the block.
+
+    Blocks of several Python threads take turns: BLAS has one number for the process, and whoever
+    left last would otherwise restore what another had set.
+    """
+    controller = _controller()
+    with _turn, controller.limit(limits=threads, user_api="blas"):
         yield
 
 

@@ -19,4 +19,6 @@ def test_boxes_of_columns_add_up_to_the_input(axes, most):
         place = (..., *(slice(*r) for r in box.ranges))
         add_columns(split[place], x, geometry.axes, box)
     sizes, kernel, stride, pads, dilation = zip(*axes, strict=True)
-    np.testing.assert_array_equal(x - 1, oracle.col2im(columns, sizes, kernel, stride, pads, dilation))
+    np.testing.assert_array_equal(
+        x - 1, oracle.col2im(columns, sizes, kernel, stride, pads, dilation)
+    )

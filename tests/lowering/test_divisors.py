@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastconv.lowering.divisors import divisors
+from fastconv.lowering.divisors import divisors, uniform_divisor
 from tests import oracle
 from tests.lowering.test_im2col import AXES, geometry_of
 
@@ -30,9 +30,11 @@ def test_an_override_is_everywhere(axes, override):
     assert (found == override).all()
 
 
-def test_they_are_shared_and_so_read_only():
-    geometry = geometry_of([(5, 3, 1, (1, 1), 1)])
-    found = divisors(geometry.axes, True, None)
-    assert found is divisors(geometry.axes, True, None)
-    with pytest.raises(ValueError, match="read-only"):
-        found[0] = 0
+@given(AXES, st.booleans(), st.none() | st.sampled_from([-2, 5]))
+def test_a_uniform_divisor_is_the_only_one(axes, include_pad, override):
+    geometry = geometry_of(axes)
+    different = np.unique(divisors(geometry.axes, include_pad, override))
+    uniform = uniform_divisor(geometry.axes, include_pad, override)
+    assert uniform is None or different.tolist() == [uniform]
+    if uniform is None:  # axes may differ and their products not, but not of one axis
+        assert len(different) > 1 or len(axes) > 1

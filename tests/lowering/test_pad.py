@@ -7,7 +7,6 @@ from fastconv.lowering.pad import Region
 from tests.helpers import distinct, same
 
 
-
 def read(x, starts, lengths, value=0):
     return Region.of(x.shape[2:], starts, lengths).read(x, value)
 

@@ -109,9 +109,7 @@ def test_tasks_do_not_see_each_other():
 
     async def both():
         first, second = asyncio.Event(), asyncio.Event()
-        return await asyncio.gather(
-            one("naive", first, second), one("im2col_gemm", second, first)
-        )
+        return await asyncio.gather(one("naive", first, second), one("im2col_gemm", second, first))
 
     assert asyncio.run(both()) == ["naive", "im2col_gemm"]
 
@@ -142,6 +140,14 @@ def test_configure_accepts_all_its_settings_back():
     assert configure(**dataclasses.asdict(Settings())) == Settings()
 
 
+def applied(change, changes):
+    if change is configure:
+        configure(**changes)
+    else:
+        with settings(**changes):
+            pass
+
+
 @pytest.mark.parametrize("change", [settings, configure])
 @pytest.mark.parametrize(
     ("name", "value", "words"),
@@ -165,10 +171,7 @@ def test_configure_accepts_all_its_settings_back():
 )
 def test_bad_values_are_refused_by_name(change, name, value, words):
     with pytest.raises(ParameterError, match=words):
-        result = change(**{name: value})
-        if change is settings:
-            with result:
-                pass
+        applied(change, {name: value})
     assert current_settings() == Settings()
 
 

@@ -1,0 +1,192 @@
+"""Measures, and writes what it measured into the README.
+
+    .venv/bin/python -m benchmarks.report            # everything (some minutes)
+    .venv/bin/python -m benchmarks.report --render   # the tables again, from the last results
+
+Each block of the README between `<!-- NAME: written by benchmarks/report.py -->` and
+`<!-- end of NAME -->` is replaced; nothing in them is typed by hand.
+"""
+
+import argparse
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+README = ROOT / "README.md"
+Record = dict[str, Any]
+
+
+def measure() -> None:
+    """Run the demo and the benchmarks, and keep their figures and numbers in `results/`."""
+    RESULTS.mkdir(exist_ok=True)
+    demo = _fastconv("demo", "--output", str(RESULTS))
+    (RESULTS / "demo.txt").write_text(_from_table(demo.stdout), encoding="utf-8")
+    for direction in ("forward", "pool"):
+        _fastconv(
+            *("bench", "--peers", "--seconds-per-layer", "2", "--direction", direction),
+            *("--json", str(RESULTS / f"{direction}.json")),
+        )
+    (RESULTS / "start.json").write_text(json.dumps(start_times(), indent=1) + "\n")
+
+
+def start_times() -> dict[str, float]:
+    """Return seconds, each the least of several fresh processes, for imports and first calls."""
+    call = (
+        "import fastconv.reference as F, numpy as np, time;"
+        "x = np.ones((1, 1, 8, 8), np.float32); w = np.ones((1, 1, 3, 3), np.float32);"
+        "F.conv2d(x, w)"
+    )
+    plain = _least("import numpy")
+    numba = _least("import numpy, numba")
+    return {
+        "import fastconv above import numpy": _least("import fastconv") - plain,
+        "first naive call, cold cache": _least(call, cold=True, times=3) - plain,
+        "first naive call, warm cache, above importing Numba": _least(call) - numba,
+    }
+
+
+def _least(code: str, cold: bool = False, times: int = 7) -> float:
+    seconds = []
+    for _ in range(times):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = {**os.environ, **({"FASTCONV_CACHE_DIR": folder} if cold else {})}
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+            seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def _fastconv(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "fastconv", *arguments],
+        check=True,
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        env=None,
+    )
+
+
+def _from_table(text: str) -> str:
+    """Drop what is above the table and the path below it."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    return "\n".join(line for line in lines if str(ROOT) not in line).strip() + "\n"
+
+
+def render() -> None:
+    """Write the blocks of the README from `results/`."""
+    text = README.read_text(encoding="utf-8")
+    for name, block in BLOCKS.items():
+        begin, end = f"<!-- {name}: written by benchmarks/report.py -->", f"<!-- end of {name} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        text, count = pattern.subn(functools.partial(_same, f"{begin}\n{block()}\n{end}"), text)
+        if count != 1:
+            raise SystemExit(f"README.md: expected one block named {name}, found {count}")
+    README.write_text(text, encoding="utf-8")
+
+
+def _same(replacement: str, _: re.Match[str]) -> str:
+    return replacement
+
+
+def _demo_block() -> str:
+    return "```\n" + (RESULTS / "demo.txt").read_text(encoding="utf-8").rstrip() + "\n```"
+
+
+def _layer_block(direction: str) -> str:
+    """Return a table of milliseconds, one row a layer, and how they compare."""
+    content = json.loads((RESULTS / f"{direction}.json").read_text(encoding="utf-8"))
+    records: list[Record] = content["layers"]
+    names = ["reference", "window view", "PyTorch", "ONNX Runtime"]
+    names = [name for name in names if any(name in record["seconds"] for record in records)]
+    rate = ("GB/s", "gbyte_per_s") if direction == "pool" else ("GFLOP/s", "gflop_per_s")
+    head = [
+        "layer",
+        "algorithm",
+        "fastconv ms",
+        rate[0],
+        "scratch MiB",
+        *(f"{n} ms" for n in names),
+    ]
+    rows = [
+        [
+            record["layer"],
+            record["algorithm"],
+            _ms(record["seconds"]["engine"]),
+            f"{record[rate[1]]:.1f}",
+            f"{record['scratch_bytes'] / 2**20:.2f}",
+            *(_ms(record["seconds"].get(name)) for name in names),
+        ]
+        for record in records
+    ]
+    means = [f"{_mean(records, name):.2f}x" for name in names]
+    rows.append(["**geometric mean of their time / ours**", "", "", "", "", *means])
+    return f"{_machine(content)}\n\n{_markdown(head, rows)}"
+
+
+def _start_block() -> str:
+    times = json.loads((RESULTS / "start.json").read_text(encoding="utf-8"))
+    return _markdown(["what", "seconds"], [[name, f"{value:.3f}"] for name, value in times.items()])
+
+
+def _machine(content: Record) -> str:
+    machine = content["machine"]
+    packages = machine["packages"]
+    versions = ", ".join(
+        f"{name} {packages[name]}"
+        for name in ("numpy", "numba", "torch", "onnxruntime")
+        if packages[name]
+    )
+    return (
+        f"Measured {content['date'][:10]} on one of {machine['cpu']['cores']} cores of a "
+        f"{machine['cpu']['name']} ({content['threads']} thread; {versions}); float32; the least "
+        "of interleaved runs."
+    )
+
+
+def _mean(records: list[Record], name: str) -> float:
+    ratios = [record["ratios"][name] for record in records if record["ratios"].get(name)]
+    product = 1.0
+    for ratio in ratios:
+        product *= ratio ** (1 / len(ratios))
+    return product
+
+
+def _ms(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds * 1e3:.3g}"
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "demo": _demo_block,
+    "convolution": lambda: _layer_block("forward"),
+    "pooling": lambda: _layer_block("pool"),
+    "start": _start_block,
+}
+
+
+def main() -> None:
+    """Measure, unless told not to, and render."""
+    parser = argparse.ArgumentParser(description="Measure and write the README's figures.")
+    parser.add_argument("--render", action="store_true", help="use the results already there")
+    if not parser.parse_args().render:
+        measure()
+    render()
+
+
+if __name__ == "__main__":
+    main()

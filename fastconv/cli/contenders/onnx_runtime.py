@@ -1,0 +1,100 @@
+"""ONNX Runtime on the CPU, on a model of one node."""
+
+from typing import Any
+
+import numpy as np
+
+from fastconv.algorithms import Inputs
+from fastconv.cli.contenders.contender import Call
+from fastconv.cli.extras import importable
+from fastconv.dtypes import Array
+from fastconv.problem import Problem
+
+OPSET, IR_VERSION = 18, 8
+NODES = {"conv": "Conv", "max_pool": "MaxPool", "avg_pool": "AveragePool"}
+
+
+class OnnxRuntime:
+    """A session of its own for each problem; weights are constants, so it may pack them."""
+
+    name = "ONNX Runtime"
+
+    def available(self) -> bool:
+        """Whether onnx, which builds the model, and onnxruntime are installed."""
+        return importable("onnx") and importable("onnxruntime")
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Accept convolutions and pools forward, in float32."""
+        if problem.operation not in NODES or problem.direction != "forward" or problem.indices:
+            return "convolutions and pools forward only"
+        if problem.divisor is not None:
+            return "no divisor"
+        axes = problem.window.axes
+        if problem.operation == "avg_pool" and any(axis.dilation > 1 for axis in axes):
+            return "averages have no dilation"
+        if problem.operation != "conv" and any(
+            max(axis.before, axis.after) >= axis.kernel for axis in axes
+        ):
+            return "padding is not less than the kernel"
+        return None if problem.dtype == np.float32 else "float32 only"
+
+    def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:
+        """Build the model and its session."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        session = onnxruntime.InferenceSession(
+            _model(problem, inputs), options, providers=["CPUExecutionProvider"]
+        )
+        feed = {"x": inputs[0]}
+
+        def call() -> Array:
+            result: Array = session.run(None, feed)[0]
+            return result
+
+        return call
+
+
+def _model(problem: Problem, inputs: Inputs) -> bytes:
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants = {
+        name: array
+        for name, array in zip(("w", "b"), inputs[1:], strict=False)
+        if array is not None
+    }
+    node = helper.make_node(
+        NODES[problem.operation], ["x", *constants], ["y"], **_attributes(problem)
+    )
+    graph = helper.make_graph(
+        [node],
+        "one_node",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, problem.geometry.input_shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, problem.geometry.output_shape)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    opset = helper.make_opsetid("", OPSET)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+    serialized: bytes = model.SerializeToString()
+    return serialized
+
+
+def _attributes(problem: Problem) -> dict[str, Any]:
+    window = problem.window
+    befores, afters = ([getattr(a, end) for a in window.axes] for end in ("before", "after"))
+    attributes: dict[str, Any] = {
+        "kernel_shape": window.kernel,
+        "strides": [axis.stride for axis in window.axes],
+        "pads": [*befores, *afters],
+    }
+    if problem.operation == "avg_pool":
+        attributes["count_include_pad"] = int(problem.count_include_pad)
+    else:
+        attributes["dilations"] = [axis.dilation for axis in window.axes]
+    if problem.operation == "conv":
+        attributes["group"] = problem.conv.groups
+    else:
+        attributes["ceil_mode"] = int(window.ceil_mode)
+    return attributes

@@ -1,0 +1,160 @@
+"""fastconv itself through its public names: the engine, and the reference."""
+
+from dataclasses import replace
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import fastconv
+from fastconv import reference
+from fastconv.algorithms import Inputs
+from fastconv.algorithms.naive import numba_installed
+from fastconv.cli.contenders.contender import Call
+from fastconv.cli.draft import Draft
+from fastconv.cli.operands import operands
+from fastconv.dtypes import Array
+from fastconv.problem import Problem
+
+
+class Engine:
+    """`import fastconv as F`."""
+
+    name = "engine"
+
+    def available(self) -> bool:
+        """Return True: it needs nothing else."""
+        return True
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Accept what the planner accepts."""
+        return None
+
+    def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:
+        """Bind the public function."""
+        return public_call(fastconv, problem, inputs)
+
+
+class Reference:
+    """`import fastconv.reference as F`."""
+
+    name = "reference"
+
+    def available(self) -> bool:
+        """Whether Numba is installed."""
+        return numba_installed()
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Accept everything."""
+        return None
+
+    def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:
+        """Bind the public function, and compile its loop on the smallest problem of the kind."""
+        smallest = _smallest(problem)
+        public_call(reference, smallest, operands(smallest))()
+        return public_call(reference, problem, inputs)
+
+
+def public_call(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
+    """Return the call of a public function that solves a problem.
+
+    Parameters
+    ----------
+    module : module
+        `fastconv`, or one with the same names.
+    problem : Problem
+        Any.
+    inputs : tuple of numpy.ndarray
+        As `operands` makes them.
+
+    Returns
+    -------
+    callable
+        Without parameters; returns the result, of a max pool with indices only the values.
+    """
+    if problem.operation == "conv":
+        return _conv(module, problem, inputs)
+    if problem.operation == "columns":
+        return _columns(module, problem, inputs)
+    rank = len(problem.geometry.sizes)
+    if problem.operation == "scatter":
+        function = getattr(module, f"max_pool{rank}d_backward")
+        return partial(function, *inputs, problem.scatter.input_shape)
+    pool = _max_pool if problem.operation == "max_pool" else _avg_pool
+    return pool(module, problem, inputs)
+
+
+def _conv(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
+    geometry = problem.conv
+    name = f"conv{geometry.rank}d"
+    stride, padding, dilation = _steps(problem)
+    steps = (stride, padding, dilation, geometry.groups)
+    first, second, *rest = inputs
+    if problem.direction == "forward":
+        return partial(getattr(module, name), first, second, *rest, *steps)
+    if problem.direction == "input_gradient":
+        return partial(
+            getattr(module, f"{name}_input"), geometry.input_shape, first, second, *steps
+        )
+    return partial(getattr(module, f"{name}_weight"), first, geometry.weight_shape, second, *steps)
+
+
+def _columns(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
+    window = problem.window
+    if problem.direction == "input_gradient":
+        return partial(module.col2im, inputs[0], window.sizes, window.kernel, *_steps(problem))
+    pad_value = 0 if inputs[1] is None else inputs[1][()]
+    return partial(module.im2col, inputs[0], window.kernel, *_steps(problem), pad_value=pad_value)
+
+
+def _max_pool(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
+    window = problem.window
+    function = getattr(module, f"max_pool{window.rank}d")
+    call = partial(function, inputs[0], window.kernel, *_steps(problem), window.ceil_mode)
+    if not problem.indices:
+        return call
+
+    def values() -> Array:
+        y: Array = call(return_indices=True)[0]
+        return y
+
+    return values
+
+
+def _avg_pool(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
+    window = problem.window
+    stride, padding, _ = _steps(problem)
+    options: dict[str, Any] = {
+        "ceil_mode": window.ceil_mode,
+        "count_include_pad": problem.count_include_pad,
+    }
+    if window.rank > 1:
+        options["divisor_override"] = problem.divisor
+    name = f"avg_pool{window.rank}d"
+    place = (window.kernel, stride, padding)
+    if problem.direction == "forward":
+        return partial(getattr(module, name), inputs[0], *place, **options)
+    return partial(
+        getattr(module, f"{name}_backward"), inputs[0], window.input_shape, *place, **options
+    )
+
+
+def _steps(
+    problem: Problem,
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...]]:
+    """Return stride, padding and dilation, in the order of im2col."""
+    axes = problem.window.axes
+    return (
+        tuple(axis.stride for axis in axes),
+        tuple((axis.before, axis.after) for axis in axes),
+        tuple(axis.dilation for axis in axes),
+    )
+
+
+def _smallest(problem: Problem) -> Problem:
+    draft = Draft.of(problem)
+    ones = (1,) * len(draft.sizes)
+    if problem.operation == "scatter":
+        return replace(draft, batch=1, channels=1, sizes=ones, out=ones).problem()
+    return replace(
+        draft, batch=1, channels=1, outputs=1, groups=1, sizes=ones, kernel=ones
+    ).problem()

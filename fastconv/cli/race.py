@@ -1,0 +1,161 @@
+"""Contenders on one layer: results compared first, then timed in turns."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastconv.cli.contenders import ENGINE, Call, Contender
+from fastconv.cli.layers import Layer
+from fastconv.cli.operands import operands, tolerance
+from fastconv.dtypes import Array
+from fastconv.plan import plan_for
+from fastconv.problem import Problem
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a race on one layer found.
+
+    Attributes
+    ----------
+    layer : Layer
+        The layer and its problem.
+    algorithm : str
+        The engine's.
+    scratch_bytes : int
+        The engine's scratch memory.
+    seconds : dict of str to float
+        Best time of each contender that took part.
+    errors : dict of str to float
+        Largest difference of each from the first contender, relative to the largest output.
+    agrees : bool
+        Whether the engine's error is within what rounding explains.
+    """
+
+    layer: Layer
+    algorithm: str
+    scratch_bytes: int
+    seconds: dict[str, float]
+    errors: dict[str, float]
+    agrees: bool
+
+    @property
+    def gigaflops(self) -> float:
+        """Of the engine, in GFLOP/s of the direct algorithm."""
+        return self.layer.problem.flops / self.seconds[ENGINE.name] / 1e9
+
+    @property
+    def gigabytes(self) -> float:
+        """Of the engine, in GB/s of input read and output written once."""
+        return moved_bytes(self.layer.problem) / self.seconds[ENGINE.name] / 1e9
+
+    def ratio(self, name: str) -> float | None:
+        """Return how many times the engine's time another contender takes."""
+        if name not in self.seconds:
+            return None
+        return self.seconds[name] / self.seconds[ENGINE.name]
+
+    def record(self) -> dict[str, Any]:
+        """Return every number, for JSON."""
+        others = [name for name in self.seconds if name != ENGINE.name]
+        return {
+            "layer": self.layer.name,
+            "problem": str(self.layer.problem),
+            "algorithm": self.algorithm,
+            "seconds": self.seconds,
+            "errors": self.errors,
+            "agrees": self.agrees,
+            "ratios": {name: self.ratio(name) for name in others},
+            "flops": self.layer.problem.flops,
+            "bytes": moved_bytes(self.layer.problem),
+            "gflop_per_s": self.gigaflops,
+            "gbyte_per_s": self.gigabytes,
+            "scratch_bytes": self.scratch_bytes,
+        }
+
+
+def race(
+    layer: Layer, contenders: Sequence[Contender], seconds: float, threads: int = 1
+) -> Outcome:
+    """Let contenders compute a layer, compare what they return, and time them.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer.
+    contenders : sequence of Contender
+        Those that accept its problem take part; the engine must be one, and the first of the
+        others that takes part is what results are compared with.
+    seconds : float
+        Time for all of them together; each runs at least once however long that takes.
+    threads : int
+        For libraries with threads of their own.
+
+    Returns
+    -------
+    Outcome
+        Best times, errors, and facts of the engine's plan.
+    """
+    problem = layer.problem
+    inputs = operands(problem, "normal")
+    if problem.operation == "conv" and problem.direction == "forward":
+        inputs = (*inputs[:2], None)  # the bias is not what is measured
+    calls = {
+        contender.name: contender.prepare(problem, inputs, threads)
+        for contender in contenders
+        if contender.rejects(problem) is None
+    }
+    best, results = _first_results(calls)
+    judge = next((name for name in calls if name != ENGINE.name), ENGINE.name)
+    expected = results[judge]
+    errors = {name: relative_error(got, expected) for name, got in results.items() if name != judge}
+    largest = float(np.abs(expected).max(initial=0))
+    agrees = errors.get(ENGINE.name, 0.0) * largest <= tolerance(problem, expected)
+    del results, expected
+    _take_turns(calls, best, seconds)
+    plan = plan_for(problem)
+    return Outcome(layer, plan.algorithm, plan.scratch_bytes, best, errors, agrees)
+
+
+def relative_error(got: Array, expected: Array) -> float:
+    """Return the largest difference relative to the largest expected value."""
+    largest = float(np.abs(expected).max(initial=0))
+    difference = float(np.abs(got - expected).max(initial=0))
+    return difference / largest if largest else difference
+
+
+def moved_bytes(problem: Problem) -> int:
+    """Return the bytes of input and output."""
+    geometry = problem.geometry
+    elements = math.prod(geometry.input_shape) + math.prod(geometry.output_shape)
+    return elements * problem.dtype.itemsize
+
+
+def _first_results(calls: dict[str, Call]) -> tuple[dict[str, float], dict[str, Array]]:
+    times, results = {}, {}
+    for name, call in calls.items():
+        start = time.perf_counter()
+        results[name] = call()
+        times[name] = time.perf_counter() - start
+    return times, results
+
+
+def _take_turns(calls: dict[str, Call], best: dict[str, float], seconds: float) -> None:
+    """Run contenders in turns, each until its share of the time is used; keep the best times.
+
+    The first runs count too, so that a call longer than all of the time is not repeated.
+    """
+    left = {name: seconds / len(calls) for name in calls if best[name] <= seconds}
+    while left:
+        for name in list(left):
+            start = time.perf_counter()
+            calls[name]()
+            took = time.perf_counter() - start
+            best[name] = min(best[name], took)
+            left[name] -= took
+            if left[name] <= 0:
+                del left[name]

@@ -1,0 +1,77 @@
+"""Every contender computes what the reference computes, on every edge case it accepts."""
+
+import numpy as np
+import pytest
+
+from fastconv import Problem
+from fastconv.cli.compare import largest_difference
+from fastconv.cli.contenders import CONTENDERS, ENGINE, PEERS, REFERENCE, WINDOW_VIEW
+from fastconv.cli.operands import operands, run_problem, tolerance
+from fastconv.cli.problems import edge_problems
+
+PROBLEMS = [problem for problem in edge_problems() if problem.geometry.batch]
+
+
+def test_names():
+    assert [contender.name for contender in CONTENDERS] == [
+        "reference",
+        "engine",
+        "window view",
+        "PyTorch",
+        "ONNX Runtime",
+    ]
+
+
+@pytest.mark.parametrize("contender", CONTENDERS, ids=lambda contender: contender.name)
+def test_results(contender):
+    if not contender.available():
+        pytest.skip("not installed")
+    accepted = [problem for problem in PROBLEMS if contender.rejects(problem) is None]
+    assert len(accepted) > 20
+    for problem in accepted:
+        inputs = operands(problem, "normal")
+        got = contender.prepare(problem, inputs, 1)()
+        expected = run_problem(problem, inputs, "naive")[0]
+        assert largest_difference(got, expected) <= tolerance(problem, expected), str(problem)
+
+
+@pytest.mark.parametrize("contender", CONTENDERS, ids=lambda contender: contender.name)
+def test_a_bias_may_be_missing(contender):
+    if not contender.available():
+        pytest.skip("not installed")
+    problem = Problem.parse("conv forward x=1x2x8x8 w=3x2x3x3 p=1 float32")
+    inputs = (*operands(problem)[:2], None)
+    expected = run_problem(problem, inputs, "naive")[0]
+    np.testing.assert_allclose(contender.prepare(problem, inputs)(), expected, rtol=1e-5)
+
+
+def test_fastconv_accepts_everything():
+    for problem in PROBLEMS:
+        assert REFERENCE.rejects(problem) is None
+        assert ENGINE.rejects(problem) is None
+
+
+@pytest.mark.parametrize(
+    ("contender", "line"),
+    [
+        (WINDOW_VIEW, "conv weight_gradient x=1x2x8 w=3x2x3 float32"),
+        (WINDOW_VIEW, "max_pool forward x=1x2x8 k=3 s=2 ceil=1 float32"),
+        (WINDOW_VIEW, "avg_pool forward x=1x2x8 k=3 s=2 p=1 pad=0 float32"),
+        (PEERS[0], "columns forward x=1x2x8 k=3 float32"),
+        (PEERS[0], "conv forward x=1x2x8 w=3x2x3 p=1:0 float32"),
+        (PEERS[0], "max_pool forward x=1x2x8 k=3 p=2 float32"),
+        (PEERS[1], "conv forward x=1x2x8 w=3x2x3 float64"),
+        (PEERS[1], "conv input_gradient x=1x2x8 w=3x2x3 float32"),
+        (PEERS[1], "max_pool forward x=1x2x8 k=3 p=3 float32"),
+    ],
+)
+def test_refusals_have_a_reason(contender, line):
+    assert contender.rejects(Problem.parse(line))
+
+
+def test_what_is_not_installed_is_not_available(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert [peer.available() for peer in PEERS] == [False, False]

@@ -1,0 +1,143 @@
+"""`explain` foretells, from shapes alone, the plan that the call runs."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import fastconv as F
+from fastconv import DtypeError, ParameterError, PlanError, ShapeError
+from fastconv.ops.explain import EXPLAINED
+from tests.helpers import ints
+
+
+class Array:
+    """Marks an argument that the call gets as an array of this shape, `explain` as the shape."""
+
+    def __init__(self, *shape, dtype=np.float32):
+        self.shape, self.dtype = shape, dtype
+
+
+SPATIAL = {1: (9,), 2: (9, 8), 3: (5, 6, 7)}
+
+
+def cases():
+    yield "im2col", (Array(2, 3, 9, 8), 3), {"padding": 1}
+    yield "im2col", (Array(3, 9, 8), (3, 2)), {"padding": "same", "stride": 2}
+    yield "im2col", (Array(2, 3, 9), 3), {"dilation": 2, "pad_value": 5}
+    yield "unfold", (Array(3, 9, 8), 3), {"dilation": 2}
+    yield "unfold", (Array(1, 3, 5, 6, 7), 2), {}
+    yield "col2im", (Array(2, 8, 8), 9, 2), {}
+    yield "col2im", (Array(12, 12), (5, 4), 2), {}
+    yield "fold", (Array(2, 12, 9), 4, 2), {}
+    yield "fold", (Array(12, 12), (5, 4), (2, 2)), {}
+    for r, sizes in SPATIAL.items():
+        x, w = Array(2, 4, *sizes), Array(6, 2, *(3,) * r)
+        yield f"conv{r}d", (x, w), {"groups": 2, "padding": "same", "stride": 2}
+        yield f"conv{r}d", (x, Array(6, 4, *(1,) * r), Array(6)), {}
+        yield f"conv{r}d", (Array(4, *sizes), w, None, 1, 1, 1, 2), {}
+        gy = Array(2, 6, *(size - 2 for size in sizes))
+        yield f"conv{r}d_input", ((2, 4, *sizes), w, gy), {"groups": 2}
+        yield f"conv{r}d_weight", (x, w.shape, gy), {"groups": 2}
+        yield f"max_pool{r}d", (x, 3), {"stride": 2, "padding": 1, "ceil_mode": True}
+        yield f"max_pool{r}d", (x, 2, 2, 0, 2), {"return_indices": True}
+        yield f"avg_pool{r}d", (x, 3), {"count_include_pad": False, "padding": 1}
+        out = tuple(size // 2 for size in sizes)
+        indices = Array(2, 4, *out, dtype=np.int64)
+        yield f"max_pool{r}d_backward", (Array(2, 4, *out), indices, (2, 4, *sizes)), {}
+        yield f"avg_pool{r}d_backward", (Array(2, 4, *out), (2, 4, *sizes), 2), {}
+    yield "avg_pool2d", (Array(3, 9, 8), 2), {"divisor_override": 3}
+    yield "avg_pool3d_backward", (Array(2, 2, 2, 3), (2, 5, 5, 6), 2), {"divisor_override": -1}
+
+
+CASES = list(cases())
+IDS = [f"{name}-{i}" for i, (name, _, _) in enumerate(CASES)]
+
+
+def made(argument):
+    if not isinstance(argument, Array):
+        return argument
+    if argument.dtype == np.int64:
+        return np.zeros(argument.shape, np.int64)
+    return ints(*argument.shape, dtype=argument.dtype)
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), CASES, ids=IDS)
+@pytest.mark.parametrize(
+    "changes", [{}, {"algorithm": "naive"}, {"max_scratch_bytes": 64}], ids=str
+)
+def test_the_plan_is_that_of_the_call(name, args, kwargs, changes, plans):
+    shapes = [arg.shape if isinstance(arg, Array) else arg for arg in args]
+    arrays = [made(arg) for arg in args]
+    with F.settings(**changes):
+        explained = [
+            F.explain(name, *shapes, **kwargs),
+            F.explain(getattr(F, name), *arrays, **kwargs),
+        ]
+        assert plans == []
+        result = getattr(F, name)(*arrays, **kwargs)
+    assert len(plans) == 1
+    assert explained == [plans[0], plans[0]]
+    result = result[0] if isinstance(result, tuple) else result
+    assert explained[0].output_shape in (result.shape, (1, *result.shape))
+
+
+def test_every_operation_with_a_plan_is_covered():
+    assert {name for name, _, _ in CASES} == set(EXPLAINED)
+    operations = {name for name in F.__all__ if inspect.isfunction(getattr(F, name))}
+    others = {"configure", "explain", "info", "settings", "sliding_windows"}
+    assert set(EXPLAINED) == operations - others
+
+
+def test_the_dtype_is_float32_unless_said():
+    assert str(F.explain("conv1d", (1, 1, 4), (1, 1, 2)).problem).endswith("float32")
+    assert F.explain("conv1d", (1, 1, 4), (1, 1, 2), dtype=np.float64).problem.dtype == np.float64
+
+
+def test_keywords_may_name_the_arrays():
+    assert F.explain("conv1d", weight=(1, 1, 2), input=(1, 1, 4)).output_shape == (1, 1, 3)
+
+
+def test_nothing_is_allocated():
+    plan = F.explain("conv2d", (64, 512, 224, 224), (512, 512, 3, 3))
+    assert plan.flops == 2 * 64 * 512 * 222 * 222 * 512 * 9
+    assert plan.scratch_bytes <= plan.max_scratch_bytes
+
+
+REFUSED = [
+    (("conv4d", (1, 1, 4)), {}, ParameterError, "op: nothing to plan for 'conv4d'.*conv2d"),
+    ((F.sliding_windows, (1, 1, 4), 2), {}, ParameterError, "nothing to plan"),
+    ((len, (1, 1, 4)), {}, ParameterError, "nothing to plan for 'len'"),
+    ((7, (1, 1, 4)), {}, ParameterError, "nothing to plan for '7'"),
+    (("conv1d", (1, 1, 4)), {}, ParameterError, r"explain\('conv1d'\): missing.*weight"),
+    (("conv1d", (1, 1, 4), (1, 1, 2)), {"speed": 1}, ParameterError, "speed"),
+    (("conv1d", (1, 1, 4), (1, 2, 2)), {}, ShapeError, "weight"),
+    (("conv1d", (1, 1, 4), 5), {}, ParameterError, "weight: expected a shape, got 5"),
+    (("conv1d", (1, 1, 4), (1, 1, 5)), {}, ShapeError, "kernel_size"),
+    (("conv1d", (1, 1, 4), (1, 1, 2)), {"dtype": "int32"}, DtypeError, "int32"),
+    (("conv1d", (1, 1, 4), (1, 1, 2)), {"stride": 0}, ParameterError, "stride"),
+    (("conv1d_input", (1, 1, 4), (1, 1, 2), (1, 1, 4)), {}, ShapeError, "grad_output"),
+    (("conv1d_weight", (1, 1, 4), (1, 1, 2), (1, 1, 4)), {}, ShapeError, "grad_output"),
+    (("fold", (1, 12, 12), (4, 5), (5, 2)), {}, ShapeError, "multiple of the 10 taps"),
+    (("fold", (1, 12, 11), (4, 5), (2, 2)), {}, ShapeError, "12 columns are expected, got 11"),
+    (("max_pool1d", (1, 1, 4), 5), {}, ShapeError, "kernel_size"),
+    (("conv1d", (1, 1, 4), (1, 1, 2), (3,)), {}, ShapeError, "bias"),
+    (("avg_pool1d_backward", (1, 1, 9), (1, 1, 4), 2), {}, ShapeError, "grad_output"),
+    (("max_pool1d_backward", (1, 2, 2), (1, 2, 2), (1, 1, 4)), {}, ShapeError, "grad_output"),
+    (("max_pool1d_backward", (1, 1, 2), (1, 1, 3), (1, 1, 4)), {}, ShapeError, "indices"),
+    (("fold", (1, 2, 12, 12), (4, 5), (2, 2)), {}, ShapeError, "input: expected shape"),
+    (("im2col", (1, 1, 4), 2), {"pad_value": "a"}, ParameterError, "pad_value"),
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "error", "words"), REFUSED, ids=[f"{r[0][0]}: {r[3]}" for r in REFUSED]
+)
+def test_what_the_call_refuses_is_refused(args, kwargs, error, words):
+    with pytest.raises(error, match=words):
+        F.explain(*args, **kwargs)
+
+
+def test_a_forced_algorithm_that_refuses():
+    with F.settings(algorithm="pointwise"), pytest.raises(PlanError, match=r"tap|kernel"):
+        F.explain("conv1d", (1, 1, 4), (1, 1, 2))

@@ -1,0 +1,47 @@
+"""Random values: every algorithm within the dtype's stated tolerance of float64 arithmetic."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fastconv import Problem
+from fastconv.dtypes import TABLE
+from tests.helpers import accepting, expected, inputs_of, solved
+
+LINES = [
+    "conv forward x=2x16x9x9 w=8x16x3x3 p=1",
+    "conv forward x=2x64x5x5 w=8x64x1x1",
+    "conv forward x=1x8x9x9 w=8x1x3x3 p=1 g=8",
+    "conv forward x=1x8x9x9 w=8x4x3x3 s=2 p=1 g=2",
+    "conv input_gradient x=2x8x9x9 w=16x8x3x3 p=1",
+    "conv input_gradient x=1x8x9x9 w=8x1x3x3 p=1 g=8",
+    "conv weight_gradient x=2x8x12x12 w=6x8x3x3 p=1",
+    "conv weight_gradient x=2x16x6x6 w=6x16x1x1",
+    "avg_pool forward x=1x2x12x12 k=7 s=2 p=3",
+    "avg_pool input_gradient x=1x2x12x12 k=5 s=1 p=2",
+    "columns input_gradient x=1x2x9x9 k=4",
+    "scatter forward x=1x2x2x3 o=9x9",
+]
+
+
+def random(array, seed):
+    if array.dtype.kind != "f":
+        return array
+    return np.random.default_rng(seed).standard_normal(array.shape).astype(array.dtype)
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.dtype.name)
+@pytest.mark.parametrize("line", LINES)
+def test_within_the_stated_tolerance(line, row):
+    problem = Problem.parse(f"{line} {row.dtype.name}")
+    inputs = [random(array, seed) for seed, array in enumerate(inputs_of(problem))]
+    precise = Problem.parse(f"{line} float64")
+    (truth,) = expected(
+        precise, [array.astype("f8") if array.dtype.kind == "f" else array for array in inputs]
+    )
+    terms = max(1, problem.flops / truth.size)
+    bound = row.tolerance * math.sqrt(terms) * np.abs(truth).max()
+    for name in accepting(problem):
+        (result,) = solved(problem, inputs, name)
+        assert np.abs(result - truth).max() <= bound, name

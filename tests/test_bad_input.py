@@ -1,0 +1,391 @@
+"""Every mistake is refused before anything is computed, by parameter, with what came."""
+
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import fastconv as F
+from fastconv import DtypeError, ParameterError, ShapeError, reference
+from tests.helpers import ints
+
+X1, X2, X3 = ints(1, 4, 9), ints(1, 4, 7, 6), ints(1, 4, 5, 5, 5)
+W1, W2, W3 = ints(2, 4, 3), ints(2, 4, 3, 3), ints(2, 4, 3, 3, 3)
+GY2 = ints(1, 2, 5, 4)
+P2 = np.zeros((1, 4, 3, 3), int)
+G2 = ints(1, 4, 3, 3)
+
+SHAPES = {
+    # convolution: ranks
+    "conv1d-rank": (lambda F: F.conv1d(X2, W1), r"input: expected .*\(N, C, W\).*1, 4, 7, 6"),
+    "conv2d-rank": (lambda F: F.conv2d(X1[0], W2), r"input: expected .*\(N, C, H, W\).*\(4, 9\)"),
+    "conv3d-rank": (lambda F: F.conv3d(X1, W3), r"input: expected .*\(N, C, D, H, W\)"),
+    "conv2d-scalar": (lambda F: F.conv2d(np.float64(3), W2), r"input: expected .*got \(\)"),
+    "conv2d-weight-rank": (lambda F: F.conv2d(X2, W1), "weight: expected 4 dimensions.*2, 4, 3"),
+    "conv2d-unbatched-weight": (lambda F: F.conv2d(X2, W2[0]), "weight: expected 4 dimensions"),
+    # convolution: channels and groups
+    "conv2d-channels": (lambda F: F.conv2d(X2, W2[:, :3]), "weight: .*3 channels.*1, 4, 7, 6"),
+    "conv2d-groups-input": (lambda F: F.conv2d(X2, W2, groups=3), "groups: 3 .*4 channels"),
+    "conv2d-groups-output": (
+        lambda F: F.conv2d(X2, ints(3, 2, 3, 3), groups=2),
+        "groups: 2 .*3 output channels",
+    ),
+    "conv2d-groups-channels": (lambda F: F.conv2d(X2, W2, groups=2), "weight: .*groups=2.*8"),
+    "conv2d-bias": (lambda F: F.conv2d(X2, W2, ints(3)), r"bias: expected shape \(2,\).*\(3,\)"),
+    "conv2d-bias-rank": (lambda F: F.conv2d(X2, W2, ints(2, 1)), r"bias: .*\(2,\).*\(2, 1\)"),
+    "conv2d-bias-scalar": (lambda F: F.conv2d(X2, W2, 1.0), r"bias: .*\(2,\).*got \(\)"),
+    "conv2d-weight-scalar": (lambda F: F.conv2d(X2, 1.0, ints(2)), "weight"),
+    # convolution: sizes
+    "conv2d-kernel": (lambda F: F.conv2d(X2, ints(2, 4, 3, 7)), "kernel_size: .*7 elements.* 6"),
+    "conv2d-kernel-padded": (
+        lambda F: F.conv2d(X2, ints(2, 4, 10, 1), padding=1),
+        r"kernel_size: .*10 elements.* 7 elements, 9 with padding \(1, 1\)",
+    ),
+    "conv2d-dilated": (
+        lambda F: F.conv2d(X2, W2, dilation=3),
+        r"kernel_size: .*7 elements \(kernel 3, dilation 3\)",
+    ),
+    "conv2d-no-channels": (lambda F: F.conv2d(X2[:, :0], W2[:, :0]), "input: .*at least 1"),
+    "conv2d-no-rows": (lambda F: F.conv2d(X2[:, :, :0], W2), "input: .*at least 1.*1, 4, 0, 6"),
+    "conv2d-no-filters": (lambda F: F.conv2d(X2, W2[:0]), "weight: .*at least 1.*0, 4, 3, 3"),
+    "conv2d-no-taps": (lambda F: F.conv2d(X2, W2[:, :, :0]), "weight: .*at least 1"),
+    # convolution gradients
+    "conv2d_input-grad": (
+        lambda F: F.conv2d_input(X2.shape, W2, GY2[:, :, 1:]),
+        r"grad_output: expected shape \(1, 2, 5, 4\).*\(1, 2, 4, 4\)",
+    ),
+    "conv2d_input-batch": (lambda F: F.conv2d_input((2, 4, 7, 6), W2, GY2), "grad_output"),
+    "conv2d_input-unbatched": (lambda F: F.conv2d_input((4, 7, 6), W2, GY2), "grad_output"),
+    "conv2d_input-size": (lambda F: F.conv2d_input((7, 6), W2, GY2), "input"),
+    "conv2d_input-channels": (lambda F: F.conv2d_input((1, 3, 7, 6), W2, GY2), "weight"),
+    "conv2d_input-zero": (lambda F: F.conv2d_input((1, 4, 0, 6), W2, GY2), "input.*at least 1"),
+    "conv2d_weight-grad": (
+        lambda F: F.conv2d_weight(X2, W2.shape, GY2[:, :1]),
+        r"grad_output: expected shape \(1, 2, 5, 4\).*\(1, 1, 5, 4\)",
+    ),
+    "conv2d_weight-size": (lambda F: F.conv2d_weight(X2, (2, 4, 3), GY2), "weight"),
+    "conv2d_weight-zero": (lambda F: F.conv2d_weight(X2, (2, 4, 0, 3), GY2), "weight"),
+    "conv2d_weight-channels": (lambda F: F.conv2d_weight(X2, (2, 5, 3, 3), GY2), "weight"),
+    # pools
+    "max_pool2d-rank": (lambda F: F.max_pool2d(X1[0], 2), r"input: expected .*\(4, 9\)"),
+    "max_pool2d-kernel": (lambda F: F.max_pool2d(X2, 7), "kernel_size: .*dimension 1 of 6"),
+    "max_pool2d-empty": (lambda F: F.max_pool2d(X2[:, :, :, :0], 2), "input: .*at least 1"),
+    "avg_pool3d-rank": (lambda F: F.avg_pool3d(X1, 2), r"input: expected .*\(N, C, D, H, W\)"),
+    "avg_pool3d-kernel": (lambda F: F.avg_pool3d(X3, (2, 6, 2)), "kernel_size: .*dimension 1"),
+    "avg_pool2d_backward": (
+        lambda F: F.avg_pool2d_backward(G2, (1, 4, 8, 8), 2),
+        r"grad_output: expected shape \(1, 4, 4, 4\).*\(1, 4, 3, 3\)",
+    ),
+    "avg_pool2d_backward-size": (lambda F: F.avg_pool2d_backward(G2, (6, 6), 2), "input"),
+    "max_pool2d_backward": (
+        lambda F: F.max_pool2d_backward(G2, P2[:, :, 1:], (1, 4, 7, 6)),
+        r"indices: expected shape \(1, 4, 3, 3\).*\(1, 4, 2, 3\)",
+    ),
+    "max_pool2d_backward-batch": (
+        lambda F: F.max_pool2d_backward(G2, P2, (2, 4, 7, 6)),
+        "grad_output: .*leading",
+    ),
+    "max_pool2d_backward-size": (lambda F: F.max_pool2d_backward(G2, P2, (7, 6)), "input_size"),
+    "max_pool2d_backward-zero": (
+        lambda F: F.max_pool2d_backward(G2, P2, (1, 4, 0, 6)),
+        "input_size: .*at least 1",
+    ),
+    # columns
+    "im2col-rank": (lambda F: F.im2col(X2, (2, 2, 2, 2)), "input: expected"),
+    "im2col-vector": (lambda F: F.im2col(np.zeros(4), 2), "input"),
+    "im2col-matrix": (lambda F: F.im2col(np.zeros((4, 4)), 2), "input: .*spatial"),
+    "im2col-kernel": (lambda F: F.im2col(X2, 7), "kernel_size: .*dimension 1 of 6"),
+    "sliding_windows-kernel": (lambda F: F.sliding_windows(X2, 7), "kernel_size"),
+    "sliding_windows-vector": (lambda F: F.sliding_windows(np.zeros(4), (2,)), "input"),
+    "unfold-rank": (lambda F: F.unfold(np.zeros((4, 4)), 2), "input: expected"),
+    "col2im-rows": (lambda F: F.col2im(ints(1, 7, 6), (3, 4), 2), "columns: 7 rows.* 4 taps"),
+    "col2im-no-rows": (lambda F: F.col2im(ints(1, 0, 6), (3, 4), 2), "columns: 0 rows"),
+    "col2im-positions": (
+        lambda F: F.col2im(ints(1, 8, 5), (3, 4), 2),
+        r"columns: .*\(2, 3\) window positions.* 6 columns are expected, got 5",
+    ),
+    "col2im-rank": (lambda F: F.col2im(ints(1, 2, 8, 6), (3, 4), 2), "columns: expected shape"),
+    "fold-rank": (lambda F: F.fold(ints(8), (3, 4), 2), "input: expected shape"),
+    "fold-kernel": (lambda F: F.fold(ints(1, 8, 6), (1, 4), 2), "kernel_size"),
+}
+
+
+@pytest.mark.parametrize(("call", "words"), SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("module", [F, reference], ids=["engine", "reference"])
+def test_shapes_that_do_not_fit(call, words, module, plans):
+    with pytest.raises(ShapeError, match=words):
+        call(module)
+    assert plans == []
+
+
+INTEGERS = {
+    "zero": (0, "at least 1, got 0"),
+    "negative": (-2, "at least 1, got -2"),
+    "float": (2.0, "expected an integer, got 2.0"),
+    "numpy-float": (np.float32(2), "expected an integer"),
+    "nan": (float("nan"), "expected an integer, got nan"),
+    "infinity": (float("inf"), "expected an integer, got inf"),
+    "None": (None, "expected an integer, got None"),
+    "string": ("2", "expected .*got '2'"),
+    "bool": (True, "expected an integer, got True"),
+    "complex": (2j, "expected an integer"),
+    "2^41": (2**41, "too large"),
+    "2^63": (2**63, "too large"),
+    "2^64": (2**64, "too large"),
+    "-2^63": (-(2**63), "at least 1"),
+    "uint64": (np.uint64(2**64 - 1), "too large"),
+    "empty": ((), "2 of them|2 integers"),
+    "three": ((1, 1, 1), "2 of them|2 integers"),
+    "one-bad": ((1, 0), "at least 1, got 0"),
+    "one-float": ((1, 1.5), "expected an integer, got 1.5"),
+    "nested": (((1, 1), (1, 1)), "expected an integer"),
+    "object": (object(), "expected an integer"),
+}
+TAKERS = {
+    "conv2d-stride": ("stride", lambda v: F.conv2d(X2, W2, stride=v)),
+    "conv2d-dilation": ("dilation", lambda v: F.conv2d(X2, W2, dilation=v)),
+    "conv2d_input-stride": ("stride", lambda v: F.conv2d_input(X2.shape, W2, GY2, stride=v)),
+    "conv2d_weight-dilation": (
+        "dilation",
+        lambda v: F.conv2d_weight(X2, W2.shape, GY2, dilation=v),
+    ),
+    "max_pool2d-kernel": ("kernel_size", lambda v: F.max_pool2d(X2, v)),
+    "max_pool2d-stride": ("stride", lambda v: F.max_pool2d(X2, 2, v)),
+    "max_pool2d-dilation": ("dilation", lambda v: F.max_pool2d(X2, 2, dilation=v)),
+    "avg_pool2d-kernel": ("kernel_size", lambda v: F.avg_pool2d(X2, v)),
+    "avg_pool2d-stride": ("stride", lambda v: F.avg_pool2d(X2, 2, v)),
+    "avg_pool2d_backward-kernel": (
+        "kernel_size",
+        lambda v: F.avg_pool2d_backward(G2, (1, 4, 6, 6), v),
+    ),
+    "im2col-stride": ("stride", lambda v: F.im2col(X2, 2, v)),
+    "im2col-dilation": ("dilation", lambda v: F.im2col(X2, 2, dilation=v)),
+    "sliding_windows-stride": ("stride", lambda v: F.sliding_windows(X2, 2, v)),
+    "unfold-stride": ("stride", lambda v: F.unfold(X2, 2, stride=v)),
+    "fold-output_size": ("output_size", lambda v: F.fold(ints(1, 4, 4), v, (2, 2))),
+    "fold-stride": ("stride", lambda v: F.fold(ints(1, 4, 4), (3, 3), 2, stride=v)),
+}
+OPTIONAL = {"max_pool2d-stride", "avg_pool2d-stride"}
+PADDINGS = {"zero", "one-bad", "nested"}  # 0, (1, 0) and ((1, 1), (1, 1)) are paddings
+
+
+@pytest.mark.parametrize(
+    ("taker", "value"),
+    [
+        (t, v)
+        for t, v in itertools.product(TAKERS, INTEGERS)
+        if not (v == "None" and t in OPTIONAL)
+        if not (t == "fold-output_size" and v in ("three", "empty"))  # decides the rank itself
+    ],
+)
+def test_values_that_are_no_positive_integers(taker, value, plans):
+    name, call = TAKERS[taker]
+    given, words = INTEGERS[value]
+    with pytest.raises(ParameterError, match=rf"^{name}: .*({words})"):
+        call(given)
+    assert plans == []
+
+
+@pytest.mark.parametrize("value", INTEGERS)
+def test_groups_is_one_positive_integer(value):
+    with pytest.raises(ParameterError, match=r"^groups: "):
+        F.conv2d(X2, W2, groups=INTEGERS[value][0])
+
+
+@pytest.mark.parametrize("value", [v for v in INTEGERS if v not in PADDINGS])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda v: F.conv2d(X2, W2, padding=v),
+        lambda v: F.conv2d_input(X2.shape, W2, GY2, padding=v),
+        lambda v: F.max_pool2d(X2, 2, padding=v),
+        lambda v: F.avg_pool2d(X2, 2, padding=v),
+        lambda v: F.im2col(X2, 2, padding=v),
+        lambda v: F.fold(ints(1, 4, 9), (4, 4), 2, padding=v),
+    ],
+    ids=["conv2d", "conv2d_input", "max_pool2d", "avg_pool2d", "im2col", "fold"],
+)
+def test_padding(call, value):
+    with pytest.raises(ParameterError, match=r"^padding: "):
+        call(INTEGERS[value][0])
+
+
+@pytest.mark.parametrize(
+    "padding",
+    [(1, 2, 3), ((1, 2, 3), (1, 2, 3)), ((1, -1), 0), ((1, 0.5), 0), "full", "SAME", {}, b"same"],
+    ids=repr,
+)
+def test_padding_of_the_wrong_length_or_form(padding):
+    with pytest.raises(ParameterError, match=r"^padding: "):
+        F.conv2d(X2, W2, padding=padding)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("pool", [F.max_pool2d, F.avg_pool2d], ids=["max", "avg"])
+def test_pools_take_no_named_padding(pool, padding):
+    with pytest.raises(ParameterError, match=r"^padding: "):
+        pool(X2, 2, padding=padding)
+
+
+@pytest.mark.parametrize(
+    "value", [0, 1.5, "2", float("nan"), True, 2**64, -(2**64), (2,), [3, 3]], ids=repr
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda v: F.avg_pool2d(X2, 2, divisor_override=v),
+        lambda v: F.avg_pool3d(X3, 2, divisor_override=v),
+        lambda v: F.avg_pool2d_backward(G2, (1, 4, 6, 6), 2, divisor_override=v),
+    ],
+    ids=["avg_pool2d", "avg_pool3d", "avg_pool2d_backward"],
+)
+def test_divisor_override(call, value):
+    with pytest.raises(ParameterError, match=r"^divisor_override: "):
+        call(value)
+
+
+@pytest.mark.parametrize("value", ["a", None, [1.0, 2.0], 2j, len], ids=str)
+def test_pad_value_is_a_number(value):
+    with pytest.raises(ParameterError, match=r"^pad_value: expected a number"):
+        F.im2col(X2, 2, padding=1, pad_value=value)
+
+
+@pytest.mark.parametrize(
+    ("place", "got"),
+    [(42, 42), (-2, -2), (2**62, 2**62), (-(2**63), -(2**63)), (41, None), (-1, None)],
+)
+@pytest.mark.parametrize("module", [F, reference], ids=["engine", "reference"])
+def test_indices_must_lie_in_their_plane(module, place, got, plans):
+    places = P2.copy()
+    places[0, 3, 2, 1] = place
+    if got is None:
+        assert module.max_pool2d_backward(G2, places, (1, 4, 7, 6)).shape == (1, 4, 7, 6)
+        return
+    with pytest.raises(ParameterError, match=rf"^indices: .*\[0, 42\).*got {got}"):
+        module.max_pool2d_backward(G2, places, (1, 4, 7, 6))
+    assert plans == []
+
+
+def test_unsigned_indices_do_not_wrap_to_minus_one():
+    with pytest.raises(ParameterError, match=r"^indices: "):
+        F.max_pool1d_backward(np.ones((1, 1, 1)), np.full((1, 1, 1), 2**64 - 1, "u8"), (1, 1, 4))
+
+
+@pytest.mark.parametrize(
+    "size", [5, None, "abc", 7.5, (1, 4, -1, 6), (1, 4, 7.0, 6), (1, None, 7, 6), {}], ids=repr
+)
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("input_size", lambda s: F.conv2d_input(s, W2, GY2)),
+        ("weight_size", lambda s: F.conv2d_weight(X2, s, GY2)),
+        ("input_size", lambda s: F.max_pool2d_backward(G2, P2, s)),
+        ("input_size", lambda s: F.avg_pool2d_backward(G2, s, 2)),
+    ],
+    ids=["conv2d_input", "conv2d_weight", "max_pool2d_backward", "avg_pool2d_backward"],
+)
+def test_sizes_that_are_no_shapes(name, call, size):
+    with pytest.raises(ParameterError, match=f"^{name}: "):
+        call(size)
+
+
+HUGE = {
+    "conv1d-padding": lambda: F.conv1d(X1, W1, padding=2**40),
+    "conv2d-padding": lambda: F.conv2d(X2, W2, padding=2**30),
+    "conv3d-padding": lambda: F.conv3d(X3, W3, padding=((2**30, 0),) * 3),
+    "conv2d-dilation": lambda: F.conv2d(X2, W2, dilation=2**40),
+    "conv2d_input": lambda: F.conv2d_input((1, 4, 2**40, 2**40), W2, GY2),
+    "conv2d_input-channels": lambda: F.conv2d_input((1, 2**40, 7, 6), W2, GY2),
+    "conv2d_input-batch": lambda: F.conv2d_input((2**40, 4, 7, 6), W2, GY2),
+    "conv2d_weight": lambda: F.conv2d_weight(X2, (2**40, 4, 3, 3), GY2),
+    "conv2d_weight-taps": lambda: F.conv2d_weight(X2, (2, 4, 2**40, 2**40), GY2),
+    "max_pool1d-padding": lambda: F.max_pool1d(X1, 2, padding=2**40),
+    "max_pool2d-padding": lambda: F.max_pool2d(X2, 2, padding=2**30),
+    "max_pool2d-kernel": lambda: F.max_pool2d(X2, 2**40),
+    "max_pool2d_backward": lambda: F.max_pool2d_backward(G2, P2 - 1, (1, 4, 2**40, 2**40)),
+    "max_pool2d_backward-overflow": lambda: F.max_pool2d_backward(G2, P2, (1, 4, 2**32, 2**32)),
+    "avg_pool2d-padding": lambda: F.avg_pool2d(X2, 2, padding=2**30),
+    "avg_pool2d_backward": lambda: F.avg_pool2d_backward(G2, (1, 4, 2**40, 2**40), 2),
+    "im2col-padding": lambda: F.im2col(X2, 2, padding=2**30),
+    "im2col-kernel": lambda: F.im2col(X2, (2**20, 2**20), padding=2**20),
+    "fold-output": lambda: F.fold(ints(1, 4, 4), 2**40, 2),
+    "fold-kernel": lambda: F.fold(ints(1, 4, 4), 3, 2**40),
+    "col2im-output": lambda: F.col2im(ints(1, 4, 4), (2**40, 2**40), (2, 2)),
+    "unfold-padding": lambda: F.unfold(X2, 2, padding=2**30),
+    "sliding_windows-kernel": lambda: F.sliding_windows(X2, 2**40),
+}
+
+
+@pytest.mark.parametrize("call", HUGE.values(), ids=HUGE)
+def test_absurd_sizes_are_refused_without_allocating(call, plans):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ShapeError):
+            call()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    assert plans == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: F.conv2d(X2, W2, stride=2**40),
+        lambda: F.max_pool2d(X2, 2, 2**40),
+        lambda: F.avg_pool2d(X2, 2, 2**40),
+        lambda: F.im2col(X2, 2, 2**40),
+        lambda: F.sliding_windows(X2, 2, 2**40),
+        lambda: F.conv2d(X2, W2[:, :, :1, :1], dilation=2**40),
+        lambda: reference.conv2d(X2, W2, stride=2**40),
+        lambda: reference.im2col(X2, 2, 2**40),
+    ],
+)
+def test_a_huge_stride_is_one_window(call):
+    assert call().size < 200
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: F.sliding_windows(x, (2, 1), 2**40),
+        lambda x: F.im2col(x, (2, 1), 2**40),
+        lambda x: F.conv2d(x, np.ones((1, 1, 2, 1)), stride=2**40),
+        lambda x: F.max_pool2d(x, (2, 1), 2**40),
+        lambda x: F.avg_pool2d(x, (2, 1), 2**40),
+    ],
+    ids=["sliding_windows", "im2col", "conv2d", "max_pool2d", "avg_pool2d"],
+)
+def test_a_huge_stride_over_long_rows_does_not_overflow(call):
+    """The stride times a row's 8 MiB does not fit a signed 64-bit number of bytes."""
+    assert call(np.zeros((1, 1, 2, 2**20))).size <= 2
+
+
+@pytest.mark.parametrize("call", [F.im2col, F.sliding_windows], ids=lambda f: f.__name__)
+def test_more_dimensions_than_an_array_can_have(call):
+    with pytest.raises(ShapeError, match=r"^(input|kernel_size): "):
+        call(np.zeros((1,) * 42), (1,) * 40)
+
+
+@pytest.mark.parametrize(
+    ("call", "missing"),
+    [
+        (lambda: F.conv2d(X2), "weight"),
+        (lambda: F.max_pool2d(X2), "kernel_size"),
+        (lambda: F.conv2d(X2, W2, strides=2), "strides"),
+        (lambda: F.fold(ints(1, 4, 4), (3, 3)), "kernel_size"),
+    ],
+)
+def test_signatures_are_pythons(call, missing):
+    with pytest.raises(TypeError, match=missing):
+        call()
+
+
+def test_errors_are_what_numpy_users_catch():
+    with pytest.raises(ValueError, match="input"):
+        F.conv2d(X1[0], W2)
+    with pytest.raises(TypeError, match="input"):
+        F.conv2d(X2.astype(complex), W2)
+    assert issubclass(DtypeError, TypeError)

@@ -1,0 +1,103 @@
+import inspect
+
+import pytest
+
+import fastconv
+from tests.helpers import python
+
+LATE = ("numba", "llvmlite", "scipy", "torch", "typer", "rich", "matplotlib", "skimage", "PIL")
+BLOCKED = """
+import sys
+
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("numba", "llvmlite"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Blocker())
+import fastconv as F, numpy as np
+x, w = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
+"""
+
+
+def test_names_are_sorted_unique_and_there():
+    assert fastconv.__all__ == sorted(set(fastconv.__all__))
+    for name in fastconv.__all__:
+        assert getattr(fastconv, name).__doc__
+
+
+def test_names_by_the_design():
+    expected = {"sliding_windows", "im2col", "col2im", "unfold", "fold"}
+    expected |= {"explain", "settings", "configure", "info", "Plan", "Problem"}
+    for rank in (1, 2, 3):
+        expected |= {f"conv{rank}d", f"conv{rank}d_input", f"conv{rank}d_weight"}
+        expected |= {f"{kind}_pool{rank}d" for kind in ("max", "avg")}
+        expected |= {f"{kind}_pool{rank}d_backward" for kind in ("max", "avg")}
+    errors = {
+        name for name in fastconv.__all__ if inspect.isclass(getattr(fastconv, name))
+    } - expected
+    assert set(fastconv.__all__) - errors == expected
+    assert all(issubclass(getattr(fastconv, name), fastconv.FastconvError) for name in errors)
+
+
+def test_the_version_is_that_of_the_package():
+    import importlib.metadata
+
+    assert fastconv.__version__ == importlib.metadata.version("fastconv")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import fastconv",
+        "import fastconv.reference",
+        "import fastconv as F, numpy as np; F.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)))",
+        "import fastconv as F; F.explain('max_pool2d', (1, 1, 4, 4), 2)",
+    ],
+    ids=["import", "reference", "conv2d", "explain"],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(code):
+    printed = python(f"{code}\nimport sys; print([n for n in {LATE!r} if n in sys.modules])")
+    assert printed == "[]"
+
+
+def test_the_naive_loops_import_numba():
+    code = "import fastconv.reference as F, sys, numpy as np; F.im2col(np.ones((1, 1, 3)), 2)"
+    assert python(f"{code}; print('numba' in sys.modules)") == "True"
+
+
+def test_without_numba_the_engine_works():
+    code = """
+print(F.conv2d(x, w).ravel().tolist(), F.max_pool2d(x, 2).ravel().tolist())
+print(F.explain("conv2d", x, w).refusals["naive"])
+print(F.info()["packages"]["numpy"] == np.__version__)
+"""
+    results, reason, known = python(BLOCKED + code).splitlines()
+    assert results == "[8.0, 12.0, 20.0, 24.0] [4.0]"
+    assert "Numba" in reason
+    assert "install" in reason
+    assert known == "True"
+
+
+@pytest.mark.parametrize("call", ["conv2d(x, w)", "sliding_windows(x, 2)", "max_pool2d(x, 2)"])
+def test_without_numba_the_reference_says_so(call):
+    code = f"""
+import fastconv.reference as R
+try:
+    R.{call}
+except F.PlanError as error:
+    print(error)
+"""
+    assert "Numba is not installed" in python(BLOCKED + code)
+
+
+def test_a_hidden_numba_is_as_good_as_none():
+    code = """
+import sys
+sys.modules["numba"] = None
+import fastconv as F
+print(F.explain("conv1d", (1, 1, 4), (1, 1, 2)).refusals["naive"])
+"""
+    assert "Numba is not installed" in python(code)

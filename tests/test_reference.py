@@ -1,0 +1,88 @@
+"""`import fastconv.reference as F` stands in for `import fastconv as F`."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import fastconv as F
+from fastconv import reference
+from fastconv.errors import DtypeError, ShapeError
+from tests.helpers import ints, same
+
+OPERATIONS = sorted(
+    {name for name in F.__all__ if inspect.isfunction(getattr(F, name))}
+    - {"configure", "explain", "info", "settings"}
+)
+SPATIAL = {1: (9,), 2: (9, 8), 3: (5, 6, 7)}
+
+
+def arguments(name):
+    """One call of every operation."""
+    if name in ("im2col", "sliding_windows", "unfold"):
+        return (ints(2, 3, 9, 8), 3), {}
+    if name in ("col2im", "fold"):
+        return (ints(2, 12, 12), (5, 4), (2, 2)), {}
+    rank = int(name.partition("d")[0][-1])
+    sizes = SPATIAL[rank]
+    x, w = ints(2, 4, *sizes), ints(6, 2, *(3,) * rank)
+    gy = ints(2, 6, *(size - 2 for size in sizes))
+    kind = name.replace(f"{rank}d", "")
+    if kind == "conv":
+        return (x, w, ints(6)), {"groups": 2, "stride": 2, "padding": "same"}
+    if kind == "conv_input":
+        return (x.shape, w, gy), {"groups": 2}
+    if kind == "conv_weight":
+        return (x, w.shape, gy), {"groups": 2}
+    halves = ints(2, 4, *(size // 2 for size in sizes)) * 8
+    if kind == "max_pool_backward":
+        return (halves, np.abs(halves).astype(int) // 8, x.shape), {}
+    if kind == "avg_pool_backward":
+        return (halves, x.shape, 2), {}
+    return (x, 3), {"padding": 1, "ceil_mode": True}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_it_has_the_same_name_parameters_and_result(name):
+    ours, theirs = getattr(F, name), getattr(reference, name)
+    assert inspect.signature(ours) == inspect.signature(theirs)
+    assert theirs.__doc__
+    args, kwargs = arguments(name)
+    same(theirs(*args, **kwargs), ours(*args, **kwargs))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_it_runs_the_naive_loops(name, plans):
+    args, kwargs = arguments(name)
+    with F.settings(algorithm="im2col_gemm"):  # the module's own choice wins
+        getattr(reference, name)(*args, **kwargs)
+        assert F.plan.current_settings().algorithm == "im2col_gemm"
+    assert [plan.algorithm for plan in plans] == ["naive"]
+
+
+def test_indices_too():
+    x = ints(1, 2, 7, 7)
+    ours = F.max_pool2d(x, 3, 2, return_indices=True)
+    theirs = reference.max_pool2d(x, 3, 2, return_indices=True)
+    for one, other in zip(ours, theirs, strict=True):
+        same(other, one)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 9), (2, 3, 7, 6), (0, 2, 5, 5)], ids=str)
+def test_sliding_windows_are_read_only_in_the_same_shape(shape):
+    x = ints(*shape)
+    windows = reference.sliding_windows(x, 3, 2, 2)
+    same(windows, F.sliding_windows(x, 3, 2, 2))
+    assert not windows.flags.writeable
+
+
+def test_unbatched_sliding_windows():
+    x = ints(3, 7, 6)
+    same(reference.sliding_windows(x, (2, 3)), F.sliding_windows(x, (2, 3)))
+
+
+def test_errors_are_the_same():
+    with pytest.raises(ShapeError, match="kernel_size"):
+        reference.conv1d(ints(1, 1, 2), ints(1, 1, 3))
+    with pytest.raises(DtypeError, match="input"):
+        reference.sliding_windows(np.arange(4).reshape(1, 1, 4), 2)
