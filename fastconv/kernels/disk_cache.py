@@ -28,10 +28,11 @@ FOLDER_VARIABLE = "FASTCONV_CACHE_DIR"
 class DiskCache:
     """The cache of one function's compiled versions, in the form Numba's dispatchers call it."""
 
-    def __init__(self, function: Callable, folder: Path) -> None:
+    def __init__(self, function: Callable, folder: Path, variant: str = "") -> None:
         self.cache_path = str(folder)
         self._folder = folder
-        self._name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+        module, name = function.__module__.rpartition(".")[2], function.__name__
+        self._name = f"{module}.{name}{variant and '-' + variant}"
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """Return the compiled function for a signature, or None."""
@@ -64,7 +65,7 @@ class DiskCache:
 
     def _entry(self, signature: Any, codegen: Any) -> tuple[Path, str]:
         identity = repr(
-            (signature, codegen.magic_tuple(), sys.version, numba.__version__, source_hash())
+            (self._name, signature, codegen.magic_tuple(), sys.version, numba.__version__, source_hash())
         )
         digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
         return self._folder / f"{self._name}-{digest}.bin", identity

@@ -3,14 +3,20 @@
 from collections.abc import Callable
 
 import numba
+from numba.extending import intrinsic
 
 from fastconv.kernels.disk_cache import DiskCache, cache_folder
 
+__all__ = ["intrinsic", "kernel"]
 
-def kernel(function: Callable) -> Callable:
-    """Compile `function` at its first call for each set of types: serial, without the GIL."""
+
+def kernel(function: Callable, variant: str = "") -> Callable:
+    """Compile `function` at its first call for each set of types: serial, without the GIL.
+
+    `variant` tells apart functions of one name that close over different things.
+    """
     dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
     folder = cache_folder()
     if folder is not None:
-        dispatcher._cache = DiskCache(function, folder)
+        dispatcher._cache = DiskCache(function, folder, variant)
     return dispatcher

@@ -131,7 +131,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("args", "kwargs", "error", "words"), REFUSED, ids=[f"{r[0][0]}: {r[3]}" for r in REFUSED]
+    ("args", "kwargs", "error", "words"),
+    REFUSED,
+    ids=[f"{getattr(op, '__name__', op)}: {words}" for (op, *_), _, _, words in REFUSED],
 )
 def test_what_the_call_refuses_is_refused(args, kwargs, error, words):
     with pytest.raises(error, match=words):
