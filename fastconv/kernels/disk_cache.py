@@ -64,9 +64,8 @@ class DiskCache:
             path.unlink(missing_ok=True)
 
     def _entry(self, signature: Any, codegen: Any) -> tuple[Path, str]:
-        identity = repr(
-            (self._name, signature, codegen.magic_tuple(), sys.version, numba.__version__, source_hash())
-        )
+        depends_on = (codegen.magic_tuple(), sys.version, numba.__version__, source_hash())
+        identity = repr((self._name, signature, depends_on))
         digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
         return self._folder / f"{self._name}-{digest}.bin", identity
 
