@@ -1,12 +1,12 @@
 """`info`: what is installed and in force."""
 
 import importlib.metadata
-import os
 import platform
 from typing import Any
 
 from fastconv.algorithms import ALGORITHMS
-from fastconv.algorithms.naive import numba_installed
+from fastconv.algorithms.numba_here import numba_installed
+from fastconv.kernels.pool import cores
 from fastconv.plan import current_settings
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "threadpoolctl", "torch", "onnxruntime")
@@ -28,7 +28,7 @@ def info() -> dict[str, Any]:
     >>> F.info()["algorithms"][-1]
     'naive'
     """
-    cpu: dict[str, Any] = {"name": platform.machine(), "cores": _cores(), "features": []}
+    cpu: dict[str, Any] = {"name": platform.machine(), "cores": cores(), "features": []}
     folder = None
     if numba_installed():
         from llvmlite import binding
@@ -49,12 +49,6 @@ def info() -> dict[str, Any]:
         "settings": current_settings(),
         "cache_folder": folder,
     }
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

@@ -7,11 +7,13 @@ The planner, the agreement tests, `fastconv check` and the benchmarks then find 
 from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs
 from fastconv.algorithms.columns import Columns
 from fastconv.algorithms.im2col_gemm import Im2colGemm
+from fastconv.algorithms.implicit_gemm import ImplicitGemm
 from fastconv.algorithms.naive import Naive
 from fastconv.algorithms.pointwise import Pointwise
 from fastconv.algorithms.pooling import Pooling
 
 ALGORITHMS: tuple[Algorithm, ...] = (
+    ImplicitGemm(),
     Pointwise(),
     Im2colGemm(),
     Pooling(),

@@ -1,11 +1,23 @@
 """What every algorithm looks like."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from fastconv.dtypes import Array
 from fastconv.problem import Problem
 
-Inputs = tuple[Array | None, ...]
+
+@dataclass(frozen=True)
+class Packed:
+    """A weight and a bias as one algorithm reads them; `key` says for which problems."""
+
+    weight: Array
+    panels: Array
+    bias: Array
+    key: tuple[Any, ...]
+
+
+Inputs = tuple[Any, ...]
 Outputs = tuple[Array, ...]
 
 
@@ -38,11 +50,20 @@ class Algorithm(Protocol):
     def exact(self) -> bool:
         """Whether sums of small integers come out exact, bit for bit."""
 
+    @property
+    def uses_blas(self) -> bool:
+        """Whether its multiplies run on NumPy's BLAS, with the threads that has."""
+
     def rejects(self, problem: Problem) -> str | None:
         """Return why this algorithm refuses a problem, or None if it accepts."""
 
     def scratch(self, problem: Problem, limit: int) -> int:
         """Return the bytes of scratch memory used if `limit` are allowed: more where it must."""
 
-    def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
-        """Solve the problem into `outputs`, with `limit` bytes of scratch memory allowed."""
+    def run(
+        self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
+    ) -> None:
+        """Solve the problem into `outputs`.
+
+        With `limit` bytes of scratch memory and `threads` of fastconv's threads allowed.
+        """

@@ -14,6 +14,7 @@ class Columns:
 
     name = "columns"
     exact = True
+    uses_blas = False
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept columns in both directions."""
@@ -29,7 +30,9 @@ class Columns:
         sizes = [(axis.out - 1) * axis.stride + axis.extent for axis in window.axes]
         return int(np.prod(sizes)) * window.channels * problem.dtype.itemsize
 
-    def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
+    def run(
+        self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
+    ) -> None:
         """Fill columns from the input, or the input from columns."""
         window = problem.window
         source, *rest = inputs

@@ -36,6 +36,7 @@ class Im2colGemm:
 
     name = "im2col_gemm"
     exact = True
+    uses_blas = True
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept every convolution."""
@@ -45,7 +46,9 @@ class Im2colGemm:
         """Count one block of columns, the padded input behind it and the product beside it."""
         return _cut(problem, limit).scratch_bytes
 
-    def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
+    def run(
+        self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
+    ) -> None:
         """Walk the blocks: boxes of output positions of some samples and groups."""
         first, second, *rest = inputs
         (out,) = outputs

@@ -1,13 +1,12 @@
 """The plain Numba loops, for every problem: the reference the others are measured against."""
 
-import importlib.util
 import math
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
+from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import Array
 from fastconv.geometry import Axis
 from fastconv.lowering.divisors import divisors
@@ -16,20 +15,12 @@ from fastconv.problem import Problem
 MOST_AXES = 3
 
 
-@cache
-def numba_installed() -> bool:
-    """Whether Numba can be imported, found out without importing it."""
-    try:
-        return importlib.util.find_spec("numba") is not None
-    except (ImportError, ValueError):  # blocked, or half imported
-        return False
-
-
 class Naive:
     """Run the loops of `kernels.naive` on contiguous arrays of three spatial dimensions."""
 
     name = "naive"
     exact = True
+    uses_blas = False
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept everything when Numba is installed; only columns have more than 3 axes."""
@@ -43,7 +34,9 @@ class Naive:
         """Nothing but small vectors (inputs that are not contiguous are copied)."""
         return 0
 
-    def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
+    def run(
+        self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
+    ) -> None:
         """Hand the arrays to the loop of the problem's operation and direction."""
         arrays = [_contiguous(array) for array in inputs]
         _RUN[problem.operation](problem, arrays, outputs)

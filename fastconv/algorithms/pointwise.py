@@ -17,6 +17,7 @@ class Pointwise:
 
     name = "pointwise"
     exact = True
+    uses_blas = True
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept 1x1 kernels at stride 1 and kernels that cover the input, without padding."""
@@ -39,7 +40,9 @@ class Pointwise:
             return geometry.out_channels * geometry.k * problem.dtype.itemsize
         return 0
 
-    def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
+    def run(
+        self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
+    ) -> None:
         """Solve the three directions as `W x`, `W^T gy` and `gy x^T`."""
         geometry = problem.conv
         n, g, m, k = geometry.batch, geometry.groups, geometry.m, geometry.k

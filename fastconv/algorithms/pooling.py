@@ -26,6 +26,7 @@ class Pooling:
 
     name = "pooling"
     exact = True
+    uses_blas = False
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept pools and scatters."""
@@ -37,7 +38,9 @@ class Pooling:
         """Count partly reduced copies of one block of planes, and divisors that differ."""
         return _step(problem, limit) * _plane_bytes(problem) + _divisor_bytes(problem)
 
-    def run(self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int) -> None:
+    def run(
+        self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
+    ) -> None:
         """Walk blocks of planes."""
         planes = [_planes(array) for array in inputs if array is not None]
         targets = [_planes(array) for array in outputs]

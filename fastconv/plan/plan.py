@@ -25,8 +25,10 @@ class Plan:
         Scratch memory of the chosen algorithm.
     max_scratch_bytes : int
         What it was allowed.
-    threads : int or None
-        Threads of the multiplies; None leaves it to NumPy's BLAS.
+    threads : int
+        Threads allowed: fastconv's own, or those of NumPy's BLAS where the algorithm uses that.
+    limits_blas : bool
+        Whether the threads were set, so that BLAS is held to them while the call runs.
     """
 
     problem: Problem
@@ -34,7 +36,8 @@ class Plan:
     refusals: dict[str, str]
     scratch_bytes: int
     max_scratch_bytes: int
-    threads: int | None
+    threads: int
+    limits_blas: bool
     chosen: Algorithm = field(repr=False)
 
     @property
@@ -60,11 +63,14 @@ class Plan:
     def run(self, inputs: Inputs, outputs: Outputs) -> None:
         """Solve the problem into `outputs`; floating-point warnings are left to the values."""
         with np.errstate(all="ignore"):
-            if self.threads is None:
-                self.chosen.run(self.problem, inputs, outputs, self.max_scratch_bytes)
-            else:
+            if self.limits_blas:
                 with limited_threads(self.threads):
-                    self.chosen.run(self.problem, inputs, outputs, self.max_scratch_bytes)
+                    self._run(inputs, outputs)
+            else:
+                self._run(inputs, outputs)
+
+    def _run(self, inputs: Inputs, outputs: Outputs) -> None:
+        self.chosen.run(self.problem, inputs, outputs, self.max_scratch_bytes, self.threads)
 
     def __str__(self) -> str:
         lines = [
@@ -73,7 +79,7 @@ class Plan:
             f"output     {self.output_shape}",
             f"scratch    {_mebibytes(self.scratch_bytes)} of {_mebibytes(self.max_scratch_bytes)}",
             f"work       {self.flops / 1e6:.1f} Mflop",
-            f"threads    {'as NumPy BLAS has' if self.threads is None else self.threads}",
+            f"threads    {self.threads}{', of BLAS' if self.chosen.uses_blas else ''}",
             f"exact      {'yes' if self.exact else 'no'}",
             f"accepted   {', '.join(self.candidates)}",
         ]

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from fastconv.algorithms import ALGORITHMS, Algorithm
 from fastconv.errors import PlanError
+from fastconv.kernels.pool import cores
 from fastconv.plan.plan import Plan
 from fastconv.plan.settings import Settings, current_settings
 from fastconv.problem import Problem
@@ -39,7 +40,8 @@ def _plan(problem: Problem, settings: Settings) -> Plan:
         refusals,
         chosen.scratch(problem, settings.max_scratch_bytes),
         settings.max_scratch_bytes,
-        settings.threads,
+        settings.threads or cores(),
+        settings.threads is not None and chosen.uses_blas,
         chosen,
     )
 

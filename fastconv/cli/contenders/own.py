@@ -8,7 +8,7 @@ from typing import Any
 import fastconv
 from fastconv import reference
 from fastconv.algorithms import Inputs
-from fastconv.algorithms.naive import numba_installed
+from fastconv.algorithms.numba_here import numba_installed
 from fastconv.cli.contenders.contender import Call
 from fastconv.cli.draft import Draft
 from fastconv.cli.operands import operands

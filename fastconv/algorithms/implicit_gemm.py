@@ -1,0 +1,254 @@
+"""Convolution by generated machine code: the window view is the matrix, read in place.
+
+No columns are made. For each tap the input is read at a shift of its flat positions, under a mask
+that leaves padding out (`lowering.taps`), by tiles of output channels and positions that stay in
+registers over the whole sum (`kernels.tile`). Only strides, and outputs wider than the input, need
+a copy of the input, one sample or more at a time.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
+from fastconv.algorithms.numba_here import numba_installed
+from fastconv.dtypes import Array
+from fastconv.geometry import ConvGeometry
+from fastconv.kernels.pool import share
+from fastconv.lowering.taps import TILE_WORDS, Image, tile_table
+from fastconv.problem import Problem
+
+MOST_AXES = 3
+MOST_TABLE = 2**27
+"""Taps times positions beyond which the tables would take long to make."""
+PANELS_BYTES = 2**19
+"""Weights that stay in the cache while every tile of positions uses them."""
+CHUNK_BYTES = 3 * 2**20
+"""Weights packed at a time by a call that does not find them packed."""
+SERIAL_FLOPS = 2**22
+"""Work below which handing it over costs more than a second thread saves."""
+
+
+class ImplicitGemm:
+    """Tiles of output channels by positions over the window view."""
+
+    name = "implicit_gemm"
+    exact = True
+    uses_blas = False
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Accept convolutions forward; a channel on its own has no use for a matrix multiply."""
+        if problem.operation != "conv" or problem.direction != "forward":
+            return f"solves conv forward, not {problem.operation} {problem.direction}"
+        if not numba_installed():
+            return "Numba is not installed (pip install numba)"
+        geometry = problem.conv
+        if geometry.rank > MOST_AXES:
+            return f"written for up to {MOST_AXES} spatial dimensions"
+        if geometry.taps * math.prod(Image(geometry.axes).sizes) > MOST_TABLE:
+            return "the tables of its positions would be too large"
+        return None
+
+    def scratch(self, problem: Problem, limit: int) -> int:
+        """Count the copied input of one sample or more, and the weights of a chunk."""
+        geometry, engine = problem.conv, _engine(problem)
+        samples = _samples(problem, limit) if engine.copies else 0
+        groups, panels = _chunk(problem)
+        return (
+            samples * geometry.channels * engine.image.elements
+            + 2 * engine.slack
+            + groups * panels * (engine.panel_elements + engine.rows)
+        ) * problem.dtype.itemsize
+
+    def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
+        """Return weight and bias as the tiles read them, to be used by any number of runs."""
+        engine, geometry = _engine(problem), problem.conv
+        return Packed(
+            weight,
+            _packed_weight(engine, geometry, weight, (0, geometry.groups), (0, engine.panels)),
+            _packed_bias(engine, geometry, bias, problem.dtype),
+            key=(problem.dtype, engine.rows),
+        )
+
+    def run(
+        self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
+    ) -> None:
+        """Walk chunks of samples and of packed weights."""
+        engine, geometry = _engine(problem), problem.conv
+        x, w, b = inputs
+        (y,) = outputs
+        if not geometry.batch or x is None or w is None:
+            return
+        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        samples = _samples(problem, limit) if engine.copies else geometry.batch
+        flat_y = y.reshape(-1)
+        per_sample = geometry.out_channels * geometry.positions
+        bias = w.bias if isinstance(w, Packed) else _packed_bias(engine, geometry, b, problem.dtype)
+        for start in range(0, geometry.batch, samples):
+            part = slice(start, min(geometry.batch, start + samples))
+            image = engine.read(x[part], threads)
+            target = flat_y[part.start * per_sample : part.stop * per_sample]
+            count = part.stop - part.start
+            for groups, panels, packed in _weights(problem, engine, w):
+                engine.run(count, groups, panels, (image, packed, bias, target), threads)
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """What depends on the problem only: tables, tile, strides."""
+
+    geometry: ConvGeometry
+    image: Image
+    rows: int
+    table: Array
+    tiles: int
+    loops: Any
+    slack: int
+    copies: bool
+
+    @property
+    def panels(self) -> int:
+        """Panels of `rows` output channels in a group."""
+        return -(-self.geometry.m // self.rows)
+
+    @property
+    def panel_elements(self) -> int:
+        """Elements of one packed panel."""
+        return self.geometry.k * self.rows
+
+    def read(self, x: Array, threads: int) -> Array:
+        """Return the flat image of some samples: the input itself, or its phases."""
+        if not self.copies:
+            return np.ascontiguousarray(x).reshape(-1)
+        from fastconv.kernels.phases import split_phases
+
+        geometry, image = self.geometry, self.image
+        planes = x.shape[0] * geometry.channels
+        buffer = np.empty(planes * image.elements + 2 * self.slack, x.dtype)
+        lead = (1,) * (MOST_AXES - geometry.rank)
+        stride = (*lead, *(axis.stride for axis in geometry.axes))
+        phases = np.array(_product(((0,),) * len(lead) + image.phases), np.int64)
+        sizes = (*lead, *image.sizes)
+        body = buffer[self.slack : self.slack + planes * image.elements]
+        body = body.reshape(planes, len(phases), *sizes)
+        volume = x.reshape(*x.shape[:2], *lead, *x.shape[2:])
+        share(split_phases, (volume, body, stride, phases), planes, threads)
+        return buffer
+
+    def run(
+        self,
+        samples: int,
+        groups: tuple[int, int],
+        panels: tuple[int, int],
+        arrays: tuple[Array, Array, Array, Array],
+        threads: int,
+    ) -> None:
+        """Run all tiles of some samples, groups and panels."""
+        block = max(1, PANELS_BYTES // (self.panel_elements * arrays[1].itemsize))
+        block = min(block, panels[1] - panels[0])
+        outer = samples * (groups[1] - groups[0]) * -(-(panels[1] - panels[0]) // block)
+        run = (
+            max(1, -(-self.tiles // max(1, -(-4 * threads // outer))))
+            if threads > 1
+            else self.tiles
+        )
+        items = outer * -(-self.tiles // run)
+        place = (*groups, *panels, block, run)
+        share(self.loops, (*arrays, self.table, *place), items, threads)
+
+
+@lru_cache(maxsize=512)
+def _engine(problem: Problem) -> _Engine:
+    from fastconv.kernels import gemm, target
+
+    geometry, dtype, host = problem.conv, problem.dtype, target.host()
+    image, tile = Image(geometry.axes), target.tile_for(problem.dtype, problem.conv.m)
+    lanes = host.lanes(dtype)
+    words = tile_table(image, lanes, tile.vectors, gemm.HEADER_WORDS)
+    tiles = (int(words[3]) - gemm.HEADER_WORDS) // TILE_WORDS
+    copies = not image.is_input or not host.masked_loads
+    slack = 0 if host.masked_loads else image.elements + tile.vectors[0] * lanes
+    header = {
+        "tiles": tiles,
+        "channels": geometry.channels // geometry.groups,
+        "taps": geometry.taps,
+        "rows": geometry.m,
+        "x_start": slack,
+        "x_channel": image.elements,
+        "x_sample": geometry.channels * image.elements,
+        "y_channel": geometry.positions,
+        "y_sample": geometry.out_channels * geometry.positions,
+    }
+    table = np.concatenate([np.array([header[name] for name in gemm.HEADER], np.int64), words])
+    loops = gemm.conv_loops(dtype.name, tile.rows, tile.vectors)
+    return _Engine(geometry, image, tile.rows, table, tiles, loops, slack, copies)
+
+
+def _samples(problem: Problem, limit: int) -> int:
+    """Return how many samples are copied at a time."""
+    engine = _engine(problem)
+    sample = problem.conv.channels * engine.image.elements * problem.dtype.itemsize
+    return max(1, min(problem.conv.batch, (limit - CHUNK_BYTES) // max(1, sample)))
+
+
+def _chunk(problem: Problem) -> tuple[int, int]:
+    """Return the groups and the panels of each that are packed at a time."""
+    engine, geometry = _engine(problem), problem.conv
+    most = CHUNK_BYTES // (engine.panel_elements * problem.dtype.itemsize)
+    groups = max(1, min(geometry.groups, most // engine.panels))
+    return groups, max(1, min(engine.panels, most))
+
+
+def _weights(problem: Problem, engine: _Engine, w: Array | Packed) -> Any:
+    """Yield ranges of groups and panels and their packed weights."""
+    geometry = problem.conv
+    if isinstance(w, Packed):
+        yield (0, geometry.groups), (0, engine.panels), w.panels
+        return
+    groups, panels = _chunk(problem)
+    for group in range(0, geometry.groups, groups):
+        group_range = (group, min(geometry.groups, group + groups))
+        for panel in range(0, engine.panels, panels):
+            panel_range = (panel, min(engine.panels, panel + panels))
+            yield (
+                group_range,
+                panel_range,
+                _packed_weight(engine, geometry, w, group_range, panel_range),
+            )
+
+
+def _packed_weight(
+    engine: _Engine,
+    geometry: ConvGeometry,
+    w: Array,
+    groups: tuple[int, int],
+    panels: tuple[int, int],
+) -> Array:
+    from fastconv.kernels.gemm import pack_panels
+
+    count = (groups[1] - groups[0]) * (panels[1] - panels[0])
+    packed = np.empty(count * engine.panel_elements, w.dtype)
+    channels = geometry.channels // geometry.groups
+    flat = np.ascontiguousarray(w).reshape(-1)
+    pack_panels(flat, packed, *groups, *panels, geometry.m, channels, geometry.taps, engine.rows)
+    return packed
+
+
+def _packed_bias(
+    engine: _Engine, geometry: ConvGeometry, b: Array | None, dtype: np.dtype[Any]
+) -> Array:
+    """Return the bias as (groups, panels, rows), zeros below each group's last channel."""
+    rows = engine.panels * engine.rows
+    packed = np.zeros((geometry.groups, rows), dtype)
+    if b is not None:
+        packed[:, : geometry.m] = b.reshape(geometry.groups, geometry.m)
+    return packed.reshape(-1)
+
+
+def _product(axes: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
+    import itertools
+
+    return list(itertools.product(*axes))

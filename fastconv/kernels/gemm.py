@@ -1,0 +1,133 @@
+"""The loops around the micro-kernel: an implicit matrix multiply over the window view.
+
+For every sample and group, `y (m, positions) = w (m, taps * channels) @ windows`, where the windows
+are read in place. The five loops, outermost first:
+
+    LOOP 5  samples and groups      LOOP 4  blocks of weight panels that fit the cache
+    LOOP 3  tiles of positions      LOOP 2  panels of the block
+    LOOP 1  the tile: segments and channels
+
+What a thread computes is a range of items; an item is one block of panels on one run of tiles of
+one sample and group. A sum is never split, so results do not depend on how items are dealt out.
+"""
+
+import functools
+
+import numpy as np
+
+from fastconv.kernels.jit import kernel
+from fastconv.kernels.target import host
+from fastconv.kernels.tile import Shape, make_tile
+
+HEADER = (
+    "tiles",
+    "channels",
+    "taps",
+    "rows",
+    "x_start",
+    "x_channel",
+    "x_sample",
+    "y_channel",
+    "y_sample",
+)
+"""The first integers of a table, in order; `channels` and `rows` (of output) are of one group.
+
+After them the tiles, as `lowering.taps.tile_table` makes them."""
+HEADER_WORDS = len(HEADER)
+
+
+@functools.cache
+def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
+    """Return the compiled loops over tiles of `rows` by any of the widths."""
+    run_tile = _any_width(np.dtype(dtype_name), rows, widths)
+
+    def conv(
+        x, w, bias, y, table, group, group_end, panel, panel_end, block, run, first_item, last_item
+    ):
+        tiles, channels, taps, m = table[0], table[1], table[2], table[3]
+        x_origin, x_channel, x_sample = table[4], table[5], table[6]
+        y_channel, y_sample = table[7], table[8]
+        runs = (tiles + run - 1) // run
+        blocks = (panel_end - panel + block - 1) // block
+        panel_size = taps * channels * rows
+        bias_group = (m + rows - 1) // rows * rows
+        for item in range(first_item, last_item):
+            outer, first_tile = item // runs, item % runs * run
+            outer, first_panel = outer // blocks, panel + outer % blocks * block
+            sample, g = outer // (group_end - group), group + outer % (group_end - group)
+            x_start = x_origin + sample * x_sample + g * channels * x_channel
+            y_start = sample * y_sample + g * m * y_channel
+            packed = (g - group) * (panel_end - panel) - panel
+            for tile in range(first_tile, min(tiles, first_tile + run)):
+                place = HEADER_WORDS + tile * 6
+                x_tile, y_tile = x_start + table[place + 1], y_start + table[place + 2]
+                for p in range(first_panel, min(panel_end, first_panel + block)):
+                    row = p * rows
+                    run_tile(
+                        *(table[place], w, (packed + p) * panel_size, x, x_tile),
+                        *(bias, g * bias_group + row, y, y_tile + row * y_channel, table),
+                        *(table[place + 3], table[place + 4], table[place + 5]),
+                        *(channels, x_channel, y_channel, min(rows, m - row)),
+                    )
+
+    return kernel(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}")
+
+
+def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):
+    """Return a function that runs the tile of the width that its first argument says."""
+    target = host()
+    lanes, blend = target.lanes(dtype), not target.masked_loads
+    tiles = [make_tile(Shape(dtype, rows, width, lanes, blend)) for width in widths]
+    # Numba cannot loop over functions: there are two or three, and the second may be the last
+    wide, middle, narrow = tiles[0], tiles[1], tiles[-1]
+    first, second = widths[0], widths[1]
+
+    def run_tile(vectors, *place):
+        if vectors == first:
+            wide(*place)
+        elif vectors == second:
+            middle(*place)
+        else:
+            narrow(*place)
+
+    return kernel(run_tile, f"{target.name}-{dtype.name}-{rows}x{widths[0]}", inline=True)
+
+
+@kernel
+def pack_panels(w, packed, group, group_end, panel, panel_end, m, channels, taps, rows):
+    """Pack w (groups, m, channels, taps) as (groups, panels, taps, channels, rows), zeros below m.
+
+    Of the groups and panels in two ranges.
+    """
+    size = np.uint64(taps * channels * rows)
+    start = np.uint64(0)
+    for g in range(group, group_end):
+        for p in range(panel, panel_end):
+            for row in range(rows):
+                oc = p * rows + row
+                if oc < m:
+                    pack_row(
+                        w,
+                        (g * m + oc) * channels * taps,
+                        packed,
+                        start + np.uint64(row),
+                        channels,
+                        taps,
+                        rows,
+                    )
+                else:
+                    for i in range(taps * channels):
+                        packed[start + np.uint64(i * rows + row)] = 0
+            start += size
+
+
+@kernel
+def pack_row(w, source, packed, target, channels, taps, rows):
+    """Spread one output channel's (channels, taps) over (taps, channels, rows)."""
+    place, tap_step = np.uint64(source), np.uint64(channels * rows)
+    for c in range(channels):
+        to = target + np.uint64(c * rows)
+        for _ in range(taps):
+            packed[to] = w[place]
+            place += np.uint64(1)
+            to += tap_step

@@ -1,0 +1,81 @@
+"""fastconv's own threads: a few workers that run compiled loops on parts of one call.
+
+Made at first use and again after a fork. A caller takes the workers that are idle and does the rest
+itself, so calls from many threads, from inside a worker or while the interpreter ends never wait
+for one another. The loops release the GIL.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+
+_idle: list["_Worker"] = []
+
+
+class _Worker:
+    """A thread that runs one job at a time."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue = queue.SimpleQueue()
+        self._done = threading.Lock()
+        self._done.acquire()
+        self._failure: BaseException | None = None
+        threading.Thread(target=self._work, name="fastconv", daemon=True).start()
+
+    def start(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
+
+    def wait(self) -> BaseException | None:
+        """Wait for the job, and return what it raised."""
+        self._done.acquire()
+        return self._failure
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            try:
+                job()
+                self._failure = None
+            except BaseException as failure:
+                self._failure = failure
+            del job
+            self._done.release()
+
+
+def cores() -> int:
+    """Return the number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def share(loops: Callable, arguments: tuple, items: int, threads: int) -> None:
+    """Call `loops(*arguments, first, last)` so that every item is done once, on several threads.
+
+    The last of up to `threads` nearly equal ranges is done by the caller.
+    """
+    parts = min(threads, items)
+    workers = [_take() for _ in range(parts - 1)]
+    bounds = [items * part // parts for part in range(parts + 1)]
+    for worker, first, last in zip(workers, bounds, bounds[1:], strict=False):
+        worker.start(lambda first=first, last=last: loops(*arguments, first, last))
+    try:
+        loops(*arguments, bounds[parts - 1], items)
+    finally:
+        failures = [worker.wait() for worker in workers]
+        _idle.extend(workers)
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def _take() -> _Worker:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Worker()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)

@@ -1,0 +1,205 @@
+"""The micro-kernel: a tile of `rows` output channels by `vectors` vectors of positions.
+
+    y[i, q] = bias[i] + sum over segments s, channels c of w[s, c, i] * x[c, q + offset[s]]
+
+A segment is one tap of the window: a shift of the input's flat positions, and a mask for each
+vector that says which positions the tap reads real input for. So the window view is read in place:
+columns are never made, and padding is never stored.
+
+Contract. The caller packs the weights as (tap, channel, row), always `rows` of them (zeros
+below the last output channel), and gives `valid` rows to be stored. Accumulators start from the
+bias, which has `rows` elements, and stay in registers over all segments and channels, so a result
+is written once, in a fixed order of summation, and never read. Every vector has a list of stores,
+each a mask and the shift of its lanes in the output. Reads and writes touch the lanes of masks
+only; with `blend` reads touch whole vectors, which must be readable. Distances are in elements.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from fastconv.kernels.jit import intrinsic
+from fastconv.kernels.vector import INT64, Vectors, constant, data_pointer
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a tile is generated for."""
+
+    dtype: np.dtype
+    rows: int
+    vectors: int
+    lanes: int
+    blend: bool
+
+
+def make_tile(shape: Shape):
+    """Return an intrinsic that runs one tile.
+
+    Its arguments: weights and the tile's place in them; x and the place of channel 0 at the tile's
+    first position; bias and its place; y and the place of row 0 at position 0; the integer table;
+    in it the places of the tile's first segment (each: tap, shift, a mask per vector), of the end
+    of its segments, and of its store lists (each: count, then mask and shift of every store);
+    channels, elements between channels of x and of y, `valid` rows.
+    """
+
+    @intrinsic
+    def tile(
+        typing, w, w0, x, x0, bias, b0, y, y0, table, first, last, stores, channels, xs, ys, valid
+    ):
+        signature = types.void(
+            w,
+            types.intp,
+            x,
+            types.intp,
+            bias,
+            types.intp,
+            y,
+            types.intp,
+            table,
+            *(types.intp,) * 7,
+        )
+
+        def emit(context, builder, signature, arguments):
+            _Emitter(shape, context, builder, signature, arguments).run()
+            return context.get_dummy_value()
+
+        return signature, emit
+
+    return tile
+
+
+class _Emitter:
+    """Writes the code of one tile at the builder's place."""
+
+    def __init__(self, shape, context, builder, signature, arguments):
+        self.shape, self.builder = shape, builder
+        self.vectors = Vectors(builder, shape.dtype, shape.lanes)
+
+        def pointer(index):
+            kind, place = signature.args[index], arguments[index + 1]
+            return data_pointer(context, builder, kind, arguments[index], place)
+
+        self.w, self.x, self.bias, self.y = (pointer(index) for index in (0, 2, 4, 6))
+        self.table = data_pointer(context, builder, signature.args[8], arguments[8], constant(0))
+        (self.first, self.last, self.stores, self.channels, self.xs, self.ys, self.valid) = (
+            arguments[9:]
+        )
+
+    def run(self):
+        """Start from the bias, walk the segments, store."""
+        builder = self.builder
+        start = [
+            self.vectors.broadcast(builder.load(builder.gep(self.bias, [constant(row)])))
+            for row in range(self.shape.rows)
+            for _ in range(self.shape.vectors)
+        ]
+        entry = builder.block
+        segments, done = (builder.append_basic_block(name) for name in ("segments", "done"))
+        builder.cbranch(builder.icmp_signed("<", self.first, self.last), segments, done)
+
+        builder.position_at_end(segments)
+        place = builder.phi(INT64)
+        place.add_incoming(self.first, entry)
+        sums = self._phis(start, entry)
+        added = self._segment(place, sums)
+        following = builder.add(place, constant(2 + self.shape.vectors))
+        place.add_incoming(following, builder.block)
+        _close(sums, added, builder.block)
+        end = builder.block
+        builder.cbranch(builder.icmp_signed("<", following, self.last), segments, done)
+
+        builder.position_at_end(done)
+        totals = self._phis(start, entry)
+        _close(totals, added, end)
+        self._store(totals)
+
+    def _segment(self, place, sums):
+        """Add one tap: all channels, whose masks and shift are the same."""
+        builder, rows = self.builder, self.shape.rows
+        masks = [self.vectors.mask(self._entry(place, 2 + j)) for j in range(self.shape.vectors)]
+        tap = builder.mul(builder.mul(self._entry(place, 0), self.channels), constant(rows))
+        w_start = builder.gep(self.w, [tap])
+        x_start = builder.gep(self.x, [self._entry(place, 1)])
+        before, loop = builder.block, builder.append_basic_block("channels")
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        channel, w, x = (builder.phi(kind) for kind in (INT64, w_start.type, x_start.type))
+        for phi, value in ((channel, constant(0)), (w, w_start), (x, x_start)):
+            phi.add_incoming(value, before)
+        running = self._phis(sums, before)
+        added = self._channel(w, x, masks, running)
+        following = builder.add(channel, constant(1))
+        channel.add_incoming(following, loop)
+        w.add_incoming(builder.gep(w, [constant(rows)]), loop)
+        x.add_incoming(builder.gep(x, [self.xs]), loop)
+        _close(running, added, loop)
+        after = builder.append_basic_block("after")
+        builder.cbranch(builder.icmp_signed("<", following, self.channels), loop, after)
+        builder.position_at_end(after)
+        return added
+
+    def _channel(self, w, x, masks, running):
+        """Add one rank-1 update: `rows` broadcasts times `vectors` columns."""
+        builder, vectors = self.builder, self.vectors
+        load = vectors.blended_load if self.shape.blend else vectors.masked_load
+        columns = [
+            load(builder.gep(x, [constant(j * self.shape.lanes)]), mask)
+            for j, mask in enumerate(masks)
+        ]
+        added = []
+        for row in range(self.shape.rows):
+            scalar = vectors.broadcast(builder.load(builder.gep(w, [constant(row)])))
+            for column in columns:
+                added.append(vectors.multiply_add(scalar, column, running[len(added)]))
+        return added
+
+    def _store(self, totals):
+        """Run the store list of each vector; rows beyond the valid ones get an empty mask."""
+        builder = self.builder
+        empty = ir.Constant(self.vectors.mask_type, [0] * self.shape.lanes)
+        kept = [
+            builder.icmp_signed("<", constant(row), self.valid) for row in range(self.shape.rows)
+        ]
+        place = self.stores
+        for j in range(self.shape.vectors):
+            count = self._entry(place, 0)
+            start = builder.add(place, constant(1))
+            end = builder.add(start, builder.mul(count, constant(2)))
+            before = builder.block
+            loop, after = (builder.append_basic_block(name) for name in ("stores", "stored"))
+            builder.cbranch(builder.icmp_signed("<", start, end), loop, after)
+            builder.position_at_end(loop)
+            item = builder.phi(INT64)
+            item.add_incoming(start, before)
+            mask = self.vectors.mask(self._entry(item, 0))
+            target = builder.gep(self.y, [self._entry(item, 1)])
+            for row in range(self.shape.rows):
+                pointer = builder.gep(target, [builder.mul(self.ys, constant(row))])
+                row_mask = mask if row == 0 else builder.select(kept[row], mask, empty)
+                self.vectors.masked_store(totals[row * self.shape.vectors + j], pointer, row_mask)
+            following = builder.add(item, constant(2))
+            item.add_incoming(following, loop)
+            builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
+            builder.position_at_end(after)
+            place = end
+
+    def _entry(self, place, index):
+        """Load an integer of the table."""
+        return self.builder.load(
+            self.builder.gep(self.table, [self.builder.add(place, constant(index))])
+        )
+
+    def _phis(self, values, block):
+        phis = [self.builder.phi(self.vectors.type) for _ in values]
+        for phi, value in zip(phis, values, strict=True):
+            phi.add_incoming(value, block)
+        return phis
+
+
+def _close(phis, values, block):
+    for phi, value in zip(phis, values, strict=True):
+        phi.add_incoming(value, block)

@@ -1,0 +1,88 @@
+"""The vocabulary of generated code: vectors of one dtype, in LLVM's intermediate representation.
+
+A `Vectors` emits instructions at the builder's place. Pointers are typed by their element; offsets
+are in elements. Nothing asks for alignment beyond the element's.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+
+INT32, INT64 = ir.IntType(32), ir.IntType(64)
+FLOATS = {"float32": (ir.FloatType(), "f32"), "float64": (ir.DoubleType(), "f64")}
+
+
+def constant(value: int) -> ir.Constant:
+    """Return a 64-bit integer."""
+    return ir.Constant(INT64, value)
+
+
+class Vectors:
+    """Instructions on vectors of `lanes` elements."""
+
+    def __init__(self, builder: ir.IRBuilder, dtype: np.dtype, lanes: int) -> None:
+        self.builder = builder
+        self.element, suffix = FLOATS[dtype.name]
+        self.lanes = lanes
+        self.type = ir.VectorType(self.element, lanes)
+        self.mask_type = ir.VectorType(ir.IntType(1), lanes)
+        self.zero = ir.Constant(self.type, [0.0] * lanes)
+        self._align = ir.Constant(INT32, dtype.itemsize)
+        self._suffix = f"v{lanes}{suffix}"
+
+    def load(self, pointer: ir.Value) -> ir.Value:
+        """Load `lanes` elements."""
+        value = self.builder.load(self.builder.bitcast(pointer, self.type.as_pointer()))
+        value.align = self._align.constant
+        return value
+
+    def masked_load(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
+        """Load the lanes of a mask, and zero the others without touching their memory."""
+        function = self._declare(
+            f"llvm.masked.load.{self._suffix}.p0",
+            self.type,
+            [self.type.as_pointer(), INT32, self.mask_type, self.type],
+        )
+        pointer = self.builder.bitcast(pointer, self.type.as_pointer())
+        return self.builder.call(function, [pointer, self._align, mask, self.zero])
+
+    def blended_load(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
+        """Load all lanes, and zero those not in a mask: all must be readable."""
+        return self.builder.select(mask, self.load(pointer), self.zero)
+
+    def masked_store(self, value: ir.Value, pointer: ir.Value, mask: ir.Value) -> None:
+        """Store the lanes of a mask, and leave the memory of the others alone."""
+        function = self._declare(
+            f"llvm.masked.store.{self._suffix}.p0",
+            ir.VoidType(),
+            [self.type, self.type.as_pointer(), INT32, self.mask_type],
+        )
+        pointer = self.builder.bitcast(pointer, self.type.as_pointer())
+        self.builder.call(function, [value, pointer, self._align, mask])
+
+    def broadcast(self, scalar: ir.Value) -> ir.Value:
+        """Repeat a scalar in every lane."""
+        undefined = ir.Constant(self.type, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.Constant(INT32, 0))
+        places = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, places)
+
+    def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """Return `a * b + c`, rounded once where the CPU can."""
+        function = self._declare(f"llvm.fmuladd.{self._suffix}", self.type, [self.type] * 3)
+        return self.builder.call(function, [a, b, c])
+
+    def mask(self, bits: ir.Value) -> ir.Value:
+        """Turn the low bits of an integer into a mask."""
+        narrow = self.builder.trunc(bits, ir.IntType(self.lanes))
+        return self.builder.bitcast(narrow, self.mask_type)
+
+    def _declare(self, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
+        kind = ir.FunctionType(result, arguments)
+        return cgutils.get_or_insert_function(self.builder.module, kind, name)
+
+
+def data_pointer(context, builder, array_type, array, offset):
+    """Return a pointer to an element of an array that Numba passed."""
+    data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
+    return builder.gep(data, [offset])
