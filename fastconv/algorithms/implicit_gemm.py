@@ -24,6 +24,8 @@ from fastconv.problem import Problem
 MOST_AXES = 3
 MOST_TABLE = 2**27
 """Taps times positions beyond which the tables would take long to make."""
+CHANNEL_BLOCK = 64
+"""Channels whose rows stay in the cache while all taps read them."""
 PANELS_BYTES = 2**19
 """Weights that stay in the cache while every tile of positions uses them."""
 CHUNK_BYTES = 3 * 2**20
@@ -167,13 +169,14 @@ def _engine(problem: Problem) -> _Engine:
     geometry, dtype, host = problem.conv, problem.dtype, target.host()
     image, tile = Image(geometry.axes), target.tile_for(problem.dtype, problem.conv.m)
     lanes = host.lanes(dtype)
-    words = tile_table(image, lanes, tile.vectors, gemm.HEADER_WORDS)
+    channels = geometry.channels // geometry.groups
+    words = tile_table(image, channels, CHANNEL_BLOCK, lanes, tile.vectors, gemm.HEADER_WORDS)
     tiles = (int(words[3]) - gemm.HEADER_WORDS) // TILE_WORDS
     copies = not image.is_input or not host.masked_loads
     slack = 0 if host.masked_loads else image.elements + tile.vectors[0] * lanes
     header = {
         "tiles": tiles,
-        "channels": geometry.channels // geometry.groups,
+        "channels": channels,
         "taps": geometry.taps,
         "rows": geometry.m,
         "x_start": slack,
@@ -233,7 +236,8 @@ def _packed_weight(
     packed = np.empty(count * engine.panel_elements, w.dtype)
     channels = geometry.channels // geometry.groups
     flat = np.ascontiguousarray(w).reshape(-1)
-    pack_panels(flat, packed, *groups, *panels, geometry.m, channels, geometry.taps, engine.rows)
+    shape = (geometry.m, channels, geometry.taps, CHANNEL_BLOCK, engine.rows)
+    pack_panels(flat, packed, *groups, *panels, *shape)
     return packed
 
 

@@ -67,7 +67,7 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
                         *(table[place], w, (packed + p) * panel_size, x, x_tile),
                         *(bias, g * bias_group + row, y, y_tile + row * y_channel, table),
                         *(table[place + 3], table[place + 4], table[place + 5]),
-                        *(channels, x_channel, y_channel, min(rows, m - row)),
+                        *(x_channel, y_channel, min(rows, m - row)),
                     )
 
     return kernel(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}")
@@ -94,40 +94,38 @@ def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):
 
 
 @kernel
-def pack_panels(w, packed, group, group_end, panel, panel_end, m, channels, taps, rows):
-    """Pack w (groups, m, channels, taps) as (groups, panels, taps, channels, rows), zeros below m.
+def pack_panels(w, packed, group, group_end, panel, panel_end, m, channels, taps, block, rows):
+    """Pack w (groups, m, channels, taps) as (groups, panels, segments, rows), zeros below m.
 
-    Of the groups and panels in two ranges.
+    Segments are (blocks of channels, taps, channels of the block). Of the groups and panels in two
+    ranges.
     """
-    size = np.uint64(taps * channels * rows)
     start = np.uint64(0)
     for g in range(group, group_end):
         for p in range(panel, panel_end):
             for row in range(rows):
                 oc = p * rows + row
-                if oc < m:
-                    pack_row(
-                        w,
-                        (g * m + oc) * channels * taps,
-                        packed,
-                        start + np.uint64(row),
-                        channels,
-                        taps,
-                        rows,
-                    )
-                else:
-                    for i in range(taps * channels):
-                        packed[start + np.uint64(i * rows + row)] = 0
-            start += size
+                source = np.uint64((g * m + oc) * channels * taps)
+                for first in range(0, channels, block):
+                    count = min(block, channels - first)
+                    target = start + np.uint64(first * taps * rows + row)
+                    if oc < m:
+                        place = source + np.uint64(first * taps)
+                        spread(w, place, packed, target, count, taps, rows)
+                    else:
+                        for i in range(count * taps):
+                            packed[target + np.uint64(i * rows)] = 0
+            start += np.uint64(taps * channels * rows)
 
 
 @kernel
-def pack_row(w, source, packed, target, channels, taps, rows):
+def spread(w, place, packed, target, channels, taps, rows):
     """Spread one output channel's (channels, taps) over (taps, channels, rows)."""
-    place, tap_step = np.uint64(source), np.uint64(channels * rows)
-    for c in range(channels):
-        to = target + np.uint64(c * rows)
+    step, tap_step = np.uint64(rows), np.uint64(channels * rows)
+    for _ in range(channels):
+        to = target
         for _ in range(taps):
             packed[to] = w[place]
             place += np.uint64(1)
             to += tap_step
+        target += step

@@ -1,15 +1,16 @@
 """The micro-kernel: a tile of `rows` output channels by `vectors` vectors of positions.
 
-    y[i, q] = bias[i] + sum over segments s, channels c of w[s, c, i] * x[c, q + offset[s]]
+    y[i, q] = bias[i] + sum over segments s, channels c of w[s, c, i] * x[c, q + shift[s]]
 
-A segment is one tap of the window: a shift of the input's flat positions, and a mask for each
-vector that says which positions the tap reads real input for. So the window view is read in place:
-columns are never made, and padding is never stored.
+A segment is one tap of the window for some channels: a shift of the input's flat positions, and a
+mask for each vector that says which positions the tap reads real input for. So the window view is
+read in place: columns are never made, and padding is never stored.
 
-Contract. The caller packs the weights as (tap, channel, row), always `rows` of them (zeros
+Contract. The caller packs the weights as (segment, channel, row), always `rows` of them (zeros
 below the last output channel), and gives `valid` rows to be stored. Accumulators start from the
-bias, which has `rows` elements, and stay in registers over all segments and channels, so a result
-is written once, in a fixed order of summation, and never read. Every vector has a list of stores,
+bias, which has `rows` elements, and stay in registers over all segments, but for those marked to
+move them to the stack, so that no sum gets long; a result is written once, in a fixed order of
+summation, and never read. Every vector has a list of stores,
 each a mask and the shift of its lanes in the output. Reads and writes touch the lanes of masks
 only; with `blend` reads touch whole vectors, which must be readable. Distances are in elements.
 """
@@ -19,9 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
 from fastconv.kernels.jit import intrinsic
 from fastconv.kernels.vector import INT64, Vectors, constant, data_pointer
+
+SEGMENT_WORDS = 4
+BIT = ir.IntType(1)
 
 
 @dataclass(frozen=True)
@@ -40,15 +45,13 @@ def make_tile(shape: Shape):
 
     Its arguments: weights and the tile's place in them; x and the place of channel 0 at the tile's
     first position; bias and its place; y and the place of row 0 at position 0; the integer table;
-    in it the places of the tile's first segment (each: tap, shift, a mask per vector), of the end
-    of its segments, and of its store lists (each: count, then mask and shift of every store);
-    channels, elements between channels of x and of y, `valid` rows.
+    in it the places of the tile's first segment (each: place in w in rows, shift, channels, whether
+    to flush, a mask per vector), of the end of its segments, and of its store lists (each: count,
+    then mask and shift of every store); elements between channels of x and of y; `valid` rows.
     """
 
     @intrinsic
-    def tile(
-        typing, w, w0, x, x0, bias, b0, y, y0, table, first, last, stores, channels, xs, ys, valid
-    ):
+    def tile(typing, w, w0, x, x0, bias, b0, y, y0, table, first, last, stores, xs, ys, valid):
         signature = types.void(
             w,
             types.intp,
@@ -59,7 +62,7 @@ def make_tile(shape: Shape):
             y,
             types.intp,
             table,
-            *(types.intp,) * 7,
+            *(types.intp,) * 6,
         )
 
         def emit(context, builder, signature, arguments):
@@ -84,9 +87,7 @@ class _Emitter:
 
         self.w, self.x, self.bias, self.y = (pointer(index) for index in (0, 2, 4, 6))
         self.table = data_pointer(context, builder, signature.args[8], arguments[8], constant(0))
-        (self.first, self.last, self.stores, self.channels, self.xs, self.ys, self.valid) = (
-            arguments[9:]
-        )
+        (self.first, self.last, self.stores, self.xs, self.ys, self.valid) = arguments[9:]
 
     def run(self):
         """Start from the bias, walk the segments, store."""
@@ -96,33 +97,84 @@ class _Emitter:
             for row in range(self.shape.rows)
             for _ in range(self.shape.vectors)
         ]
+        kept = [cgutils.alloca_once(builder, self.vectors.type) for _ in start]
         entry = builder.block
         segments, done = (builder.append_basic_block(name) for name in ("segments", "done"))
         builder.cbranch(builder.icmp_signed("<", self.first, self.last), segments, done)
 
         builder.position_at_end(segments)
-        place = builder.phi(INT64)
+        place, flushed = builder.phi(INT64), builder.phi(BIT)
         place.add_incoming(self.first, entry)
+        flushed.add_incoming(BIT(0), entry)
         sums = self._phis(start, entry)
         added = self._segment(place, sums)
-        following = builder.add(place, constant(2 + self.shape.vectors))
-        place.add_incoming(following, builder.block)
-        _close(sums, added, builder.block)
+        flushed_now, added = self._flush(place, flushed, added, kept)
+        following = builder.add(place, constant(SEGMENT_WORDS + self.shape.vectors))
         end = builder.block
+        place.add_incoming(following, end)
+        flushed.add_incoming(flushed_now, end)
+        _close(sums, added, end)
         builder.cbranch(builder.icmp_signed("<", following, self.last), segments, done)
 
         builder.position_at_end(done)
-        totals = self._phis(start, entry)
+        totals, any_flushed = self._phis(start, entry), builder.phi(BIT)
         _close(totals, added, end)
-        self._store(totals)
+        any_flushed.add_incoming(BIT(0), entry)
+        any_flushed.add_incoming(flushed_now, end)
+        self._store(self._total(any_flushed, totals, kept))
+
+    def _flush(self, place, flushed, sums, kept):
+        """Move the sums to memory where the segment says so; shorter sums round less."""
+        builder = self.builder
+        before = builder.block
+        first, again, after = (
+            builder.append_basic_block(name) for name in ("flush", "again", "flushed")
+        )
+        chosen = builder.append_basic_block("which")
+        builder.cbranch(builder.trunc(self._entry(place, 3), BIT), chosen, after)
+        builder.position_at_end(chosen)
+        builder.cbranch(flushed, again, first)
+        for block, add in ((first, False), (again, True)):
+            builder.position_at_end(block)
+            for pointer, value in zip(kept, sums, strict=True):
+                value = builder.fadd(builder.load(pointer), value) if add else value
+                builder.store(value, pointer)
+            builder.branch(after)
+        builder.position_at_end(after)
+        left, now = self._phis(sums, before), builder.phi(BIT)
+        now.add_incoming(flushed, before)
+        for block in (first, again):
+            _close(left, [self.vectors.zero] * len(left), block)
+            now.add_incoming(BIT(1), block)
+        return now, left
+
+    def _total(self, flushed, sums, kept):
+        """Add what was flushed, if anything was."""
+        builder = self.builder
+        before = builder.block
+        adding, after = (builder.append_basic_block(name) for name in ("adding", "total"))
+        builder.cbranch(flushed, adding, after)
+        builder.position_at_end(adding)
+        added = [
+            builder.fadd(builder.load(pointer), value)
+            for pointer, value in zip(kept, sums, strict=True)
+        ]
+        builder.branch(after)
+        builder.position_at_end(after)
+        totals = self._phis(sums, before)
+        _close(totals, added, adding)
+        return totals
 
     def _segment(self, place, sums):
-        """Add one tap: all channels, whose masks and shift are the same."""
+        """Add one tap of some channels, whose masks and shift are the same."""
         builder, rows = self.builder, self.shape.rows
-        masks = [self.vectors.mask(self._entry(place, 2 + j)) for j in range(self.shape.vectors)]
-        tap = builder.mul(builder.mul(self._entry(place, 0), self.channels), constant(rows))
-        w_start = builder.gep(self.w, [tap])
+        masks = [
+            self.vectors.mask(self._entry(place, SEGMENT_WORDS + j))
+            for j in range(self.shape.vectors)
+        ]
+        w_start = builder.gep(self.w, [builder.mul(self._entry(place, 0), constant(rows))])
         x_start = builder.gep(self.x, [self._entry(place, 1)])
+        channels = self._entry(place, 2)
         before, loop = builder.block, builder.append_basic_block("channels")
         builder.branch(loop)
 
@@ -138,7 +190,7 @@ class _Emitter:
         x.add_incoming(builder.gep(x, [self.xs]), loop)
         _close(running, added, loop)
         after = builder.append_basic_block("after")
-        builder.cbranch(builder.icmp_signed("<", following, self.channels), loop, after)
+        builder.cbranch(builder.icmp_signed("<", following, channels), loop, after)
         builder.position_at_end(after)
         return added
 

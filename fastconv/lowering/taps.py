@@ -18,6 +18,8 @@ import numpy as np
 from fastconv.dtypes import Array
 from fastconv.geometry import Axis
 
+LONGEST_SUM = 256
+"""Terms after which a sum is put aside: rounding errors grow with the length of a sum."""
 TILE_WORDS = 6
 """Words of a tile: vectors, position, place in y, first segment, end of segments, store lists."""
 
@@ -46,6 +48,11 @@ class Image:
             tuple(sorted({_steps(axis, tap)[1] for tap in range(axis.kernel)}))
             for axis in self.axes
         )
+
+    @property
+    def taps(self) -> int:
+        """Taps of the kernel."""
+        return math.prod(axis.kernel for axis in self.axes)
 
     @cached_property
     def phase_elements(self) -> int:
@@ -116,13 +123,17 @@ class _Rows:
         return int(np.flatnonzero(self.is_output)[-1]) + 1
 
 
-def tile_table(image: Image, lanes: int, widths: tuple[int, ...], start: int) -> Array:
+def tile_table(
+    image: Image, channels: int, block: int, lanes: int, widths: tuple[int, ...], start: int
+) -> Array:
     """Return the words of all tiles and of the lists they point to.
 
     Parameters
     ----------
     image : Image
         The image that is read.
+    channels, block : int
+        Channels of a group, and how many of them a segment has.
     lanes : int
         Positions of a vector.
     widths : tuple of int
@@ -151,7 +162,7 @@ def tile_table(image: Image, lanes: int, widths: tuple[int, ...], start: int) ->
         if key not in known:
             masks = _Masks(image, rows, column, kinds, outputs - place, vectors * lanes)
             first = base + len(lists)
-            lists += masks.segments(lanes)
+            lists += masks.segments(channels, block, lanes)
             end = base + len(lists)
             lists += masks.stores(lanes)
             known[key] = (first, end, end)
@@ -184,9 +195,26 @@ class _Masks:
         self._written = kind[:, 0].astype(bool) & inside & ~beyond
         self._places = outputs[row] * image.axes[-1].out + self._columns
 
-    def segments(self, lanes: int) -> list[int]:
-        """List (tap, shift, a mask for each vector) of every tap that reads any input."""
+    def segments(self, channels: int, block: int, lanes: int) -> list[int]:
+        """List the segments of every block of channels and tap that reads any input.
+
+        Each is (place in the packed weights, shift, channels, whether to flush, masks).
+        """
+        taps = list(self._taps(lanes))
         words: list[int] = []
+        terms = 0
+        for first in range(0, channels, block):
+            count = min(block, channels - first)
+            for number, shift, masks in taps:
+                place = first * self._image.taps + number * count
+                terms += count
+                flush = terms >= LONGEST_SUM
+                terms = 0 if flush else terms
+                words += [place, first * self._image.elements + shift, count, int(flush), *masks]
+        return words
+
+    def _taps(self, lanes: int) -> Iterator[tuple[int, int, list[int]]]:
+        """Yield (number, shift, masks) of every tap that reads any input."""
         last, number = self._image.axes[-1], 0
         for outer, taps in enumerate(self._rows.taps):
             for tap in range(last.kernel):
@@ -194,9 +222,8 @@ class _Masks:
                 mask = self._outer[:, outer] & self._written
                 mask = mask & (low <= self._columns) & (self._columns < high)
                 if mask.any():
-                    words += [number, self._image.shift((*taps, tap)), *_bits(mask, lanes)]
+                    yield number, self._image.shift((*taps, tap)), _bits(mask, lanes)
                 number += 1
-        return words
 
     def stores(self, lanes: int) -> list[int]:
         """List for each vector the number of its stores, then mask and shift of each."""
