@@ -6,9 +6,10 @@ registers over the whole sum (`kernels.tile`). Only strides, and outputs wider t
 a copy of the input, one sample or more at a time.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,10 @@ MOST_TABLE = 2**27
 """Taps times positions beyond which the tables would take long to make."""
 CHANNEL_BLOCK = 64
 """Channels whose rows stay in the cache while all taps read them."""
-PANELS_BYTES = 2**19
+PANELS_BYTES = 2**18
 """Weights that stay in the cache while every tile of positions uses them."""
+ITEMS_PER_THREAD = 4
+"""Parts per thread that work is cut into: enough to even out threads of unequal speed."""
 CHUNK_BYTES = 3 * 2**20
 """Weights packed at a time by a call that does not find them packed."""
 SERIAL_FLOPS = 2**22
@@ -108,6 +111,8 @@ class _Engine:
     table: Array
     tiles: int
     loops: Any
+    pack_panels: Any
+    split_phases: Any
     slack: int
     copies: bool
 
@@ -125,20 +130,30 @@ class _Engine:
         """Return the flat image of some samples: the input itself, or its phases."""
         if not self.copies:
             return np.ascontiguousarray(x).reshape(-1)
-        from fastconv.kernels.phases import split_phases
-
         geometry, image = self.geometry, self.image
         planes = x.shape[0] * geometry.channels
         buffer = np.empty(planes * image.elements + 2 * self.slack, x.dtype)
-        lead = (1,) * (MOST_AXES - geometry.rank)
-        stride = (*lead, *(axis.stride for axis in geometry.axes))
-        phases = np.array(_product(((0,),) * len(lead) + image.phases), np.int64)
-        sizes = (*lead, *image.sizes)
         body = buffer[self.slack : self.slack + planes * image.elements]
-        body = body.reshape(planes, len(phases), *sizes)
-        volume = x.reshape(*x.shape[:2], *lead, *x.shape[2:])
-        share(split_phases, (volume, body, stride, phases), planes, threads)
+        share(
+            self.split_phases,
+            (np.ascontiguousarray(x).reshape(-1), body, *self.phase_place),
+            planes,
+            threads,
+        )
         return buffer
+
+    @cached_property
+    def phase_place(self) -> tuple[Any, ...]:
+        """Sizes of the input and of a phase, stride, and phases, of three axes."""
+        lead = MOST_AXES - self.geometry.rank
+        ones = (1,) * lead
+        phases = itertools.product(*((0,),) * lead, *self.image.phases)
+        return (
+            (*ones, *self.geometry.sizes),
+            (*ones, *self.image.sizes),
+            (*ones, *(axis.stride for axis in self.geometry.axes)),
+            np.array(list(phases), np.int64),
+        )
 
     def run(
         self,
@@ -149,22 +164,20 @@ class _Engine:
         threads: int,
     ) -> None:
         """Run all tiles of some samples, groups and panels."""
-        block = max(1, PANELS_BYTES // (self.panel_elements * arrays[1].itemsize))
-        block = min(block, panels[1] - panels[0])
-        outer = samples * (groups[1] - groups[0]) * -(-(panels[1] - panels[0]) // block)
-        run = (
-            max(1, -(-self.tiles // max(1, -(-4 * threads // outer))))
-            if threads > 1
-            else self.tiles
-        )
+        count = panels[1] - panels[0]
+        block = min(count, max(1, PANELS_BYTES // (self.panel_elements * arrays[1].itemsize)))
+        outer = samples * (groups[1] - groups[0]) * -(-count // block)
+        run = self.tiles
+        if threads > 1:
+            run = -(-run // -(-ITEMS_PER_THREAD * threads // outer))
         items = outer * -(-self.tiles // run)
-        place = (*groups, *panels, block, run)
-        share(self.loops, (*arrays, self.table, *place), items, threads)
+        shares = (groups[0], groups[1] - groups[0], *panels, block, run)
+        share(self.loops, (*arrays, self.table, shares), items, threads)
 
 
 @lru_cache(maxsize=512)
 def _engine(problem: Problem) -> _Engine:
-    from fastconv.kernels import gemm, target
+    from fastconv.kernels import gemm, phases, target
 
     geometry, dtype, host = problem.conv, problem.dtype, target.host()
     image, tile = Image(geometry.axes), target.tile_for(problem.dtype, problem.conv.m)
@@ -187,7 +200,8 @@ def _engine(problem: Problem) -> _Engine:
     }
     table = np.concatenate([np.array([header[name] for name in gemm.HEADER], np.int64), words])
     loops = gemm.conv_loops(dtype.name, tile.rows, tile.vectors)
-    return _Engine(geometry, image, tile.rows, table, tiles, loops, slack, copies)
+    pack, split = gemm.panel_packer(tile.rows), phases.phase_splitter(dtype.name)
+    return _Engine(geometry, image, tile.rows, table, tiles, loops, pack, split, slack, copies)
 
 
 def _samples(problem: Problem, limit: int) -> int:
@@ -230,14 +244,12 @@ def _packed_weight(
     groups: tuple[int, int],
     panels: tuple[int, int],
 ) -> Array:
-    from fastconv.kernels.gemm import pack_panels
-
     count = (groups[1] - groups[0]) * (panels[1] - panels[0])
     packed = np.empty(count * engine.panel_elements, w.dtype)
     channels = geometry.channels // geometry.groups
     flat = np.ascontiguousarray(w).reshape(-1)
-    shape = (geometry.m, channels, geometry.taps, CHANNEL_BLOCK, engine.rows)
-    pack_panels(flat, packed, *groups, *panels, *shape)
+    shape = (geometry.m, channels, geometry.taps, CHANNEL_BLOCK)
+    engine.pack_panels(flat, packed, *groups, *panels, *shape)
     return packed
 
 
@@ -250,9 +262,3 @@ def _packed_bias(
     if b is not None:
         packed[:, : geometry.m] = b.reshape(geometry.groups, geometry.m)
     return packed.reshape(-1)
-
-
-def _product(axes: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
-    import itertools
-
-    return list(itertools.product(*axes))

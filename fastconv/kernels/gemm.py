@@ -21,8 +21,8 @@ from fastconv.kernels.tile import Shape, make_tile
 
 HEADER = (
     "tiles",
-    "channels",
     "taps",
+    "channels",
     "rows",
     "x_start",
     "x_channel",
@@ -41,10 +41,9 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
     """Return the compiled loops over tiles of `rows` by any of the widths."""
     run_tile = _any_width(np.dtype(dtype_name), rows, widths)
 
-    def conv(
-        x, w, bias, y, table, group, group_end, panel, panel_end, block, run, first_item, last_item
-    ):
-        tiles, channels, taps, m = table[0], table[1], table[2], table[3]
+    def conv(x, w, bias, y, table, shares, first_item, last_item):
+        group, groups, panel, panel_end, block, run = shares
+        tiles, taps, channels, m = table[0], table[1], table[2], table[3]
         x_origin, x_channel, x_sample = table[4], table[5], table[6]
         y_channel, y_sample = table[7], table[8]
         runs = (tiles + run - 1) // run
@@ -54,7 +53,7 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
         for item in range(first_item, last_item):
             outer, first_tile = item // runs, item % runs * run
             outer, first_panel = outer // blocks, panel + outer % blocks * block
-            sample, g = outer // (group_end - group), group + outer % (group_end - group)
+            sample, g = outer // groups, group + outer % groups
             x_start = x_origin + sample * x_sample + g * channels * x_channel
             y_start = sample * y_sample + g * m * y_channel
             packed = (g - group) * (panel_end - panel) - panel
@@ -93,39 +92,46 @@ def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):
     return kernel(run_tile, f"{target.name}-{dtype.name}-{rows}x{widths[0]}", inline=True)
 
 
-@kernel
-def pack_panels(w, packed, group, group_end, panel, panel_end, m, channels, taps, block, rows):
-    """Pack w (groups, m, channels, taps) as (groups, panels, segments, rows), zeros below m.
+@functools.cache
+def panel_packer(rows: int):
+    """Return the function that packs weights for tiles of `rows`.
 
-    Segments are (blocks of channels, taps, channels of the block). Of the groups and panels in two
-    ranges.
+    It packs w (groups, m, channels, taps) as (groups, panels, segments, rows), zeros below m, where
+    segments are (blocks of channels, taps, channels of the block); of the groups and panels in two
+    ranges. All rows of a panel are read side by side, so that they are written side by side.
     """
-    start = np.uint64(0)
-    for g in range(group, group_end):
-        for p in range(panel, panel_end):
-            for row in range(rows):
-                oc = p * rows + row
-                source = np.uint64((g * m + oc) * channels * taps)
+
+    def pack_segment(w, source, packed, target, depth, valid, count, taps):
+        step = np.uint64(count * rows)
+        for c in range(count):
+            place = target + np.uint64(c * rows)
+            for _ in range(taps):
+                if valid == rows:  # a constant, so that the loop is unrolled
+                    for row in range(rows):
+                        packed[place + np.uint64(row)] = w[source + np.uint64(row) * depth]
+                else:
+                    for row in range(rows):
+                        inside = row < valid
+                        packed[place + np.uint64(row)] = (
+                            w[source + np.uint64(row) * depth] if inside else 0
+                        )
+                source += np.uint64(1)
+                place += step
+
+    pack_segment = kernel(pack_segment, str(rows), inline=True)
+
+    def pack_panels(w, packed, group, group_end, panel, panel_end, m, channels, taps, block):
+        depth, start = np.uint64(channels * taps), np.uint64(0)
+        for g in range(group, group_end):
+            for p in range(panel, panel_end):
+                source = np.uint64(g * m + p * rows) * depth
+                valid = min(rows, m - p * rows)
                 for first in range(0, channels, block):
-                    count = min(block, channels - first)
-                    target = start + np.uint64(first * taps * rows + row)
-                    if oc < m:
-                        place = source + np.uint64(first * taps)
-                        spread(w, place, packed, target, count, taps, rows)
-                    else:
-                        for i in range(count * taps):
-                            packed[target + np.uint64(i * rows)] = 0
-            start += np.uint64(taps * channels * rows)
+                    done = np.uint64(first * taps)
+                    pack_segment(
+                        *(w, source + done, packed, start + done * np.uint64(rows)),
+                        *(depth, valid, min(block, channels - first), taps),
+                    )
+                start += np.uint64(taps * channels * rows)
 
-
-@kernel
-def spread(w, place, packed, target, channels, taps, rows):
-    """Spread one output channel's (channels, taps) over (taps, channels, rows)."""
-    step, tap_step = np.uint64(rows), np.uint64(channels * rows)
-    for _ in range(channels):
-        to = target
-        for _ in range(taps):
-            packed[to] = w[place]
-            place += np.uint64(1)
-            to += tap_step
-        target += step
+    return kernel(pack_panels, str(rows))

@@ -26,6 +26,8 @@ from fastconv.kernels.jit import intrinsic
 from fastconv.kernels.vector import INT64, Vectors, constant, data_pointer
 
 SEGMENT_WORDS = 4
+PREFETCH_BYTES = 4096
+"""How far ahead weights are fetched: a long stream that small images read but once."""
 BIT = ir.IntType(1)
 
 
@@ -202,6 +204,8 @@ class _Emitter:
             load(builder.gep(x, [constant(j * self.shape.lanes)]), mask)
             for j, mask in enumerate(masks)
         ]
+        ahead = constant(PREFETCH_BYTES // self.shape.dtype.itemsize)
+        vectors.prefetch(builder.gep(w, [ahead]))
         added = []
         for row in range(self.shape.rows):
             scalar = vectors.broadcast(builder.load(builder.gep(w, [constant(row)])))

@@ -36,6 +36,11 @@ class Vectors:
         value.align = self._align.constant
         return value
 
+    def store(self, value: ir.Value, pointer: ir.Value) -> None:
+        """Store `lanes` elements."""
+        kind = self.type.as_pointer()
+        self.builder.store(value, self.builder.bitcast(pointer, kind)).align = self._align.constant
+
     def masked_load(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
         """Load the lanes of a mask, and zero the others without touching their memory."""
         function = self._declare(
@@ -76,6 +81,26 @@ class Vectors:
         """Turn the low bits of an integer into a mask."""
         narrow = self.builder.trunc(bits, ir.IntType(self.lanes))
         return self.builder.bitcast(narrow, self.mask_type)
+
+    def first_lanes(self, count: ir.Value) -> ir.Value:
+        """Return the mask of the first `count` lanes; none if that is negative."""
+        kind = ir.VectorType(INT64, self.lanes)
+        undefined = ir.Constant(kind, ir.Undefined)
+        first = self.builder.insert_element(undefined, count, ir.Constant(INT32, 0))
+        places = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
+        counts = self.builder.shuffle_vector(first, undefined, places)
+        return self.builder.icmp_signed("<", ir.Constant(kind, list(range(self.lanes))), counts)
+
+    def prefetch(self, pointer: ir.Value) -> None:
+        """Ask for the cache line of an address that need not be readable."""
+        byte = ir.IntType(8).as_pointer()
+        function = cgutils.get_or_insert_function(
+            self.builder.module,
+            ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32]),
+            "llvm.prefetch.p0",
+        )
+        read, keep, data = (ir.Constant(INT32, value) for value in (0, 3, 1))
+        self.builder.call(function, [self.builder.bitcast(pointer, byte), read, keep, data])
 
     def _declare(self, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
         kind = ir.FunctionType(result, arguments)

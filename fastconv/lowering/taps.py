@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -173,10 +173,28 @@ def tile_table(
 def _cut(positions: int, lanes: int, widths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """Yield (first position, vectors) of tiles that cover the positions."""
     position, vectors = 0, -(-positions // lanes)
-    while vectors:
-        width = next(width for width in widths if width <= vectors)
+    while vectors > 2 * widths[0]:
+        yield position, widths[0]
+        position, vectors = position + widths[0] * lanes, vectors - widths[0]
+    for width in _cheapest(vectors, widths)[1]:
         yield position, width
-        position, vectors = position + width * lanes, vectors - width
+        position += width * lanes
+
+
+@lru_cache(maxsize=256)
+def _cheapest(vectors: int, widths: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
+    """Return the cost of a number of vectors and the widths of tiles that have it.
+
+    A tile of one vector has too few sums to keep the multipliers busy: it takes as long as two.
+    """
+    if not vectors:
+        return 0.0, ()
+    options = []
+    for width in widths:
+        if width <= vectors:
+            cost, rest = _cheapest(vectors - width, widths)
+            options.append((cost + max(width, 1.9) + 0.1, (width, *rest)))
+    return min(options)
 
 
 class _Masks:
