@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fastconv.cli.contenders import CONTENDERS, ENGINE, Contender
+from fastconv.cli.contenders import CONTENDERS, ENGINE, Contender, own_threads
 from fastconv.cli.layers import CHOICES, Layer, layers
 from fastconv.cli.operands import operands, tolerance
-from fastconv.plan.threads import limited_threads
 
 SECONDS = 0.3
 """Time for one contender on one layer."""
@@ -37,7 +36,7 @@ def bench_layer(benchmark: BenchmarkFixture, layer: Layer, contender: Contender)
     benchmark.group = f"{problem.operation} {problem.direction} {layer.name}"
     benchmark.extra_info.update(problem=str(problem), flops=problem.flops)
     inputs = operands(problem, "normal")
-    with limited_threads(1):
+    with own_threads(1):
         expected = ENGINE.prepare(problem, inputs)()
         call = contender.prepare(problem, inputs)
         start = time.perf_counter()

@@ -22,8 +22,11 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
+ROOFLINE = RESULTS / "roofline.png"
 README = ROOT / "README.md"
 Record = dict[str, Any]
+OTHERS = ("reference", "window view", "PyTorch", "ONNX Runtime")
+BEST_PEER = "best peer / prepared"
 
 
 def measure() -> None:
@@ -32,9 +35,10 @@ def measure() -> None:
     demo = _fastconv("demo", "--output", str(RESULTS))
     (RESULTS / "demo.txt").write_text(_from_table(demo.stdout), encoding="utf-8")
     for direction in ("forward", "pool"):
+        roofline = ("--roofline", "--plot", str(ROOFLINE)) if direction == "forward" else ()
         _fastconv(
             *("bench", "--peers", "--seconds-per-layer", "2", "--direction", direction),
-            *("--json", str(RESULTS / f"{direction}.json")),
+            *("--json", str(RESULTS / f"{direction}.json"), *roofline),
         )
     (RESULTS / "start.json").write_text(json.dumps(start_times(), indent=1) + "\n")
 
@@ -107,31 +111,52 @@ def _layer_block(direction: str) -> str:
     """Return a table of milliseconds, one row a layer, and how they compare."""
     content = json.loads((RESULTS / f"{direction}.json").read_text(encoding="utf-8"))
     records: list[Record] = content["layers"]
-    names = ["reference", "window view", "PyTorch", "ONNX Runtime"]
-    names = [name for name in names if any(name in record["seconds"] for record in records)]
-    rate = ("GB/s", "gbyte_per_s") if direction == "pool" else ("GFLOP/s", "gflop_per_s")
-    head = [
-        "layer",
-        "algorithm",
-        "fastconv ms",
-        rate[0],
-        "scratch MiB",
-        *(f"{n} ms" for n in names),
-    ]
+    columns = [column for column in _columns(records, direction) if any(map(column[1], records))]
     rows = [
-        [
-            record["layer"],
-            record["algorithm"],
-            _ms(record["seconds"]["engine"]),
-            f"{record[rate[1]]:.1f}",
-            f"{record['scratch_bytes'] / 2**20:.2f}",
-            *(_ms(record["seconds"].get(name)) for name in names),
-        ]
+        [record["layer"], record["algorithm"], *(text(record) or "–" for _, text in columns)]
         for record in records
     ]
-    means = [f"{_mean(records, name):.2f}x" for name in names]
-    rows.append(["**geometric mean of their time / ours**", "", "", "", "", *means])
-    return f"{_machine(content)}\n\n{_markdown(head, rows)}"
+    means = [_means(records, name) for name, _ in columns]
+    rows.append(["**geometric mean of their time / ours**", "", *means])
+    head = ["layer", "algorithm", *(name for name, _ in columns)]
+    parts = [_machine(content), _markdown(head, rows)]
+    if content.get("peak_flop_per_s"):
+        parts.append(_roofline(content["peak_flop_per_s"]))
+    return "\n\n".join(parts)
+
+
+def _columns(records: list[Record], direction: str) -> list[tuple[str, Callable[[Record], str]]]:
+    """Return heading and text of every column of numbers; no text where there is no number."""
+
+    def time_of(name: str) -> Callable[[Record], str]:
+        return lambda record: _ms(record["seconds"].get(name))
+
+    rate = ("GB/s", "gbyte_per_s") if direction == "pool" else ("GFLOP/s", "gflop_per_s")
+    return [
+        ("fastconv ms", time_of("engine")),
+        ("prepared ms", time_of("engine prepared")),
+        (rate[0], lambda record: f"{record[rate[1]]:.1f}"),
+        ("of peak", lambda record: _text("{:.0%}", record.get("share_of_peak"))),
+        ("scratch MiB", lambda record: f"{record['scratch_bytes'] / 2**20:.2f}"),
+        *((f"{name} ms", time_of(name)) for name in OTHERS),
+        (BEST_PEER, lambda record: _text("{:.2f}x", record.get("best_peer_to_prepared"))),
+    ]
+
+
+def _means(records: list[Record], column: str) -> str:
+    """Return the mean at the foot of a column; nothing below what is no ratio nor a rival's."""
+    if column == BEST_PEER:
+        return _mean([record.get("best_peer_to_prepared") for record in records])
+    name = column.removesuffix(" ms")
+    return _mean([record["ratios"].get(name) for record in records]) if name in OTHERS else ""
+
+
+def _roofline(peak: float) -> str:
+    plot = ROOFLINE.relative_to(ROOT).as_posix()
+    return (
+        f"In the same run the micro-kernel reached {peak / 1e9:.0f} GFLOP/s from the nearest "
+        f"cache; each layer's share of that:\n\n![Share of the micro-kernel's peak]({plot})"
+    )
 
 
 def _start_block() -> str:
@@ -154,16 +179,20 @@ def _machine(content: Record) -> str:
     )
 
 
-def _mean(records: list[Record], name: str) -> float:
-    ratios = [record["ratios"][name] for record in records if record["ratios"].get(name)]
+def _mean(found: list[float | None]) -> str:
+    ratios = [ratio for ratio in found if ratio]
     product = 1.0
     for ratio in ratios:
         product *= ratio ** (1 / len(ratios))
-    return product
+    return f"{product:.2f}x" if ratios else ""
 
 
 def _ms(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{seconds * 1e3:.3g}"
+    return "" if seconds is None else f"{seconds * 1e3:.3g}"
+
+
+def _text(form: str, number: float | None) -> str:
+    return "" if number is None else form.format(number)
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:

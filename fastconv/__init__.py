@@ -49,6 +49,7 @@ from fastconv.ops.max_pool import (
     max_pool3d,
     max_pool3d_backward,
 )
+from fastconv.ops.prepared import PreparedConv, prepare_conv
 from fastconv.plan import Plan, configure, settings
 from fastconv.problem import Problem
 
@@ -61,6 +62,7 @@ __all__ = [
     "ParameterError",
     "Plan",
     "PlanError",
+    "PreparedConv",
     "Problem",
     "ShapeError",
     "avg_pool1d",
@@ -90,6 +92,7 @@ __all__ = [
     "max_pool2d_backward",
     "max_pool3d",
     "max_pool3d_backward",
+    "prepare_conv",
     "settings",
     "sliding_windows",
     "unfold",

@@ -15,6 +15,7 @@ IntOrInts = int | Sequence[int]
 PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
 PADDING_NAMES = ("valid", "same", "same_lower")
+LAYOUTS = ("channels_first", "channels_last")
 LARGEST = 2**40
 
 
@@ -88,6 +89,13 @@ def shape(name: str, value: Any) -> Ints:
     if items is None:
         raise ParameterError(f"{name}: expected a shape, got {value!r}")
     return tuple(integer(name, item, 0) for item in items)
+
+
+def layout(name: Any) -> str:
+    """Return "channels_first" or "channels_last", or refuse."""
+    if not isinstance(name, str) or name not in LAYOUTS:
+        raise ParameterError(f"layout: expected one of {LAYOUTS}, got {name!r}")
+    return name
 
 
 def rank_of(value: Any) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from fastconv import parameters
+from fastconv import activations, parameters
 from fastconv.dtypes import row_of
 from fastconv.errors import ParameterError, ShapeError
 from fastconv.geometry import (
@@ -54,6 +54,8 @@ class Problem:
     indices: bool = False
     count_include_pad: bool = True
     divisor: int | None = None
+    activation: str | None = None
+    layout: str = "channels_first"
 
     @cached_property
     def text(self) -> str:
@@ -84,7 +86,10 @@ class Problem:
             return self.geometry.input_shape
         if self.operation == "columns":
             return self.window.columns_shape
-        return self.geometry.output_shape
+        batch, channels, *out = self.geometry.output_shape
+        if self.layout == "channels_last":
+            return (batch, *out, channels)
+        return (batch, channels, *out)
 
     @cached_property
     def flops(self) -> int:
@@ -117,7 +122,9 @@ class Problem:
             `OPERATION DIRECTION x=SHAPE [key=value ...] DTYPE`. Keys: `w` weight shape, `k` kernel
             size, `s` stride, `p` padding (`BEFORE:AFTER` where they differ), `d` dilation,
             `g` groups, `ceil`, `indices`, `pad` (whether an average counts padding), `div`
-            divisor override, `o` output sizes of a scatter.
+            divisor override, `act` activation after a convolution, `layout` of its arrays
+            ("last" for channels last; `x` names channels second all the same), `o` output sizes of
+            a scatter.
 
         Returns
         -------
@@ -143,6 +150,10 @@ class Problem:
             raise ParameterError(
                 f"problem: unknown or missing keys {sorted(unknown) or ['x']} in {line!r}"
             )
+        if "act" in fields and (operation, direction) != ("conv", "forward"):
+            raise ParameterError(f"problem: only conv forward has an activation, not {line!r}")
+        if "layout" in fields and (operation, direction) != ("conv", "forward"):
+            raise ParameterError(f"problem: only conv forward has a layout, not {line!r}")
         return cls(
             cast(Operation, operation),
             direction,
@@ -151,10 +162,12 @@ class Problem:
             indices=_flag(fields.get("indices", "0")),
             count_include_pad=_flag(fields.get("pad", "1")),
             divisor=parameters.divisor("div", _number(fields["div"])) if "div" in fields else None,
+            activation=activations.checked(fields.get("act")),
+            layout=parameters.layout(f"channels_{fields.get('layout', 'first')}"),
         )
 
 
-_KEYS = ("x", "w", "k", "s", "p", "d", "g", "o", "ceil", "indices", "pad", "div")
+_KEYS = ("x", "w", "k", "s", "p", "d", "g", "o", "ceil", "indices", "pad", "div", "act", "layout")
 
 
 def _words(problem: Problem) -> list[str]:
@@ -167,6 +180,8 @@ def _words(problem: Problem) -> list[str]:
     words.append("indices=1" if problem.indices else "")
     words.append("" if problem.count_include_pad else "pad=0")
     words.append("" if problem.divisor is None else f"div={problem.divisor}")
+    words.append("" if problem.activation is None else f"act={problem.activation}")
+    words.append("" if problem.layout == "channels_first" else "layout=last")
     return [*words, problem.dtype.name]
 
 

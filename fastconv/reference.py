@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from fastconv.dtypes import Array
 from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool
-from fastconv.parameters import IntOrInts
+from fastconv.ops.prepared import PreparedConv
+from fastconv.parameters import IntOrInts, PaddingLike
 from fastconv.plan import settings
 
 P = ParamSpec("P")
@@ -27,7 +28,8 @@ R = TypeVar("R")
 def _naive(operation: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(operation)
     def on_naive_loops(*args: P.args, **kwargs: P.kwargs) -> R:
-        with settings(algorithm="naive"):
+        chosen = kwargs.pop("algorithm", None)  # of another's name only the spelling is checked
+        with settings(algorithm=chosen), settings(algorithm="naive"):
             return operation(*args, **kwargs)
 
     return on_naive_loops
@@ -58,6 +60,43 @@ avg_pool3d = _naive(avg_pool.avg_pool3d)
 avg_pool1d_backward = _naive(avg_pool.avg_pool1d_backward)
 avg_pool2d_backward = _naive(avg_pool.avg_pool2d_backward)
 avg_pool3d_backward = _naive(avg_pool.avg_pool3d_backward)
+
+
+def prepare_conv(
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+    *,
+    activation: str | None = None,
+) -> PreparedConv:
+    """Return a convolution that calls the loops with the same weight each time.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, dilation, groups, activation
+        As for `fastconv.prepare_conv`.
+
+    Returns
+    -------
+    PreparedConv
+        A callable `(input, *, out=None)`.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        As `fastconv.prepare_conv`.
+
+    Examples
+    --------
+    >>> import fastconv.reference as F, numpy as np
+    >>> F.prepare_conv(np.array([[[1.0, -1.0]]]))(np.array([[[1.0, 2.0, 4.0]]]))
+    array([[[-1., -2.]]])
+    """
+    place = (stride, padding, dilation, groups)
+    return PreparedConv(weight, bias, *place, activation, algorithm="naive")
 
 
 def sliding_windows(

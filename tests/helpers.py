@@ -18,7 +18,9 @@ from tests import oracle
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastconv"
 NAMES = tuple(algorithm.name for algorithm in ALGORITHMS)
-NUMPY_NAMES = tuple(name for name in NAMES if name != "naive")
+FAST_NAMES = tuple(name for name in NAMES if name != "naive")
+NUMPY_NAMES = ("pointwise", "im2col_gemm", "pooling", "columns")
+"""Those that work without Numba."""
 
 
 def ints(*shape, dtype=np.float64, seed=0, low=-4, high=4):
@@ -49,8 +51,17 @@ def problem_lines(name):
 
 
 def all_lines():
-    """Every listed problem: the suite's own, and the edge cases that users check with."""
-    return list(dict.fromkeys(problem_lines("smoke") + [str(p) for p in edge_problems()]))
+    """Every listed problem: the suite's own, and the edge cases that users check with.
+
+    Those with an activation are `activation_lines`, for they are not linear.
+    """
+    lines = problem_lines("smoke") + [str(p) for p in edge_problems() if p.activation is None]
+    return list(dict.fromkeys(lines))
+
+
+def activation_lines():
+    """The listed problems that end in an activation."""
+    return [str(p) for p in edge_problems() if p.activation is not None]
 
 
 def place_of(problem):
@@ -203,7 +214,7 @@ _BY_ORACLE = {
 }
 
 
-def python(code, *, path=ROOT, fails=False, **environment):
+def python(code, *, path=ROOT, fails=False, timeout=120, **environment):
     """Run code in a fresh interpreter that finds fastconv in `path`; return what it printed.
 
     An environment variable given as None is taken away.
@@ -213,7 +224,7 @@ def python(code, *, path=ROOT, fails=False, **environment):
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
         cwd=path,
         env={name: value for name, value in variables.items() if value is not None},
     )

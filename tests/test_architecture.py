@@ -19,6 +19,7 @@ ROOMS = (
     "errors",
     "parameters",
     "dtypes",
+    "activations",
     "geometry",
     "problem",
     "kernels",

@@ -30,7 +30,8 @@ def test_names_are_sorted_unique_and_there():
 
 def test_names_by_the_design():
     expected = {"sliding_windows", "im2col", "col2im", "unfold", "fold"}
-    expected |= {"explain", "settings", "configure", "info", "Plan", "Problem"}
+    expected |= {"prepare_conv", "PreparedConv", "Plan", "Problem"}
+    expected |= {"explain", "settings", "configure", "info"}
     for rank in (1, 2, 3):
         expected |= {f"conv{rank}d", f"conv{rank}d_input", f"conv{rank}d_weight"}
         expected |= {f"{kind}_pool{rank}d" for kind in ("max", "avg")}
@@ -53,14 +54,29 @@ def test_the_version_is_that_of_the_package():
     [
         "import fastconv",
         "import fastconv.reference",
-        "import fastconv as F, numpy as np; F.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)))",
+        "import fastconv as F, numpy as np; F.max_pool2d(np.ones((1, 1, 4, 4)), 2)",
         "import fastconv as F; F.explain('max_pool2d', (1, 1, 4, 4), 2)",
+        "import fastconv as F; F.explain('avg_pool2d_backward', (1, 1, 2, 2), (1, 1, 4, 4), 2)",
+        "import fastconv as F; F.explain('conv2d_input', (1, 1, 4, 4), (1, 1, 2, 2), (1, 1, 3, 3))",
     ],
-    ids=["import", "reference", "conv2d", "explain"],
+    ids=["import", "reference", "pool", "explain-pool", "explain-backward", "explain-gradient"],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(code):
     printed = python(f"{code}\nimport sys; print([n for n in {LATE!r} if n in sys.modules])")
     assert printed == "[]"
+
+
+def test_a_convolution_imports_the_compiler_and_nothing_else_that_is_heavy():
+    light = tuple(name for name in LATE if name not in ("numba", "llvmlite", "scipy"))
+    printed = python(
+        f"""
+import sys
+import fastconv as F, numpy as np
+F.conv1d(np.ones((1, 1, 3)), np.ones((1, 1, 2)))
+print("numba" in sys.modules, [name for name in {light!r} if name in sys.modules])
+"""
+    )
+    assert printed == "True []"
 
 
 def test_the_naive_loops_import_numba():

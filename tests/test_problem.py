@@ -127,6 +127,11 @@ MALFORMED = [
     "max_pool forward x=1x1x3 k=1 ceil=2 float32",
     "max_pool forward x=1x1x3 k=1 indices=yes float32",
     "avg_pool forward x=1x1x3 k=1 div=a float32",
+    "conv forward x=1x1x3 w=1x1x1 act float32",
+    "conv forward x=1x1x3 w=1x1x1 act=None float32",
+    "conv forward x=1x1x3 w=1x1x1 act=Relu float32",
+    "conv input_gradient x=1x1x3 w=1x1x1 act=relu float32",
+    "max_pool forward x=1x1x3 k=1 act=relu float32",
     "scatter forward x=1x1x3 float32",
 ]
 IMPOSSIBLE = [

@@ -13,6 +13,7 @@ from tests.helpers import ints, same
 OPERATIONS = sorted(
     {name for name in F.__all__ if inspect.isfunction(getattr(F, name))}
     - {"configure", "explain", "info", "settings"}
+    - {"prepare_conv"}  # returns a callable: tests/ops/test_prepared.py
 )
 SPATIAL = {1: (9,), 2: (9, 8), 3: (5, 6, 7)}
 

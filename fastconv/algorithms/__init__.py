@@ -4,8 +4,10 @@ To add one: write its file with the members of `Algorithm`, and give it its plac
 The planner, the agreement tests, `fastconv check` and the benchmarks then find it by themselves.
 """
 
-from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs
+from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs, Packed
+from fastconv.algorithms.channels_last import ChannelsLast
 from fastconv.algorithms.columns import Columns
+from fastconv.algorithms.depthwise import Depthwise
 from fastconv.algorithms.im2col_gemm import Im2colGemm
 from fastconv.algorithms.implicit_gemm import ImplicitGemm
 from fastconv.algorithms.naive import Naive
@@ -13,6 +15,8 @@ from fastconv.algorithms.pointwise import Pointwise
 from fastconv.algorithms.pooling import Pooling
 
 ALGORITHMS: tuple[Algorithm, ...] = (
+    Depthwise(),
+    ChannelsLast(),
     ImplicitGemm(),
     Pointwise(),
     Im2colGemm(),
@@ -21,4 +25,4 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Naive(),
 )
 
-__all__ = ["ALGORITHMS", "Algorithm", "Inputs", "Outputs"]
+__all__ = ["ALGORITHMS", "Algorithm", "Inputs", "Outputs", "Packed"]

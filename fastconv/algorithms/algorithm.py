@@ -40,6 +40,19 @@ class Algorithm(Protocol):
     columns input_gradient   columns            x
     scatter forward          values, indices    planes
     ======================== ================== =======================
+
+    Further members are optional; whoever plans asks for them by name:
+
+    `compiled`
+        True: computes in compiled loops only, which raise no floating-point warnings.
+    `fuses_activation(problem)`
+        True: `run` applies the problem's activation too; else the plan does so afterwards.
+    `layout`
+        "channels_last": takes such arrays; else the plan transposes them.
+    `pack(problem, weight, bias)`
+        Returns `Packed`, which `run` takes in the place of the weight, any number of times.
+    `bind(problem, packed, limit, threads)`
+        Returns `solve(x, y)`: `run` with all settled that does not depend on the data.
     """
 
     @property

@@ -8,12 +8,14 @@ a copy of the input, one sample or more at a time.
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
+from fastconv.activations import ACTIVATIONS
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import Array
@@ -27,6 +29,8 @@ MOST_TABLE = 2**27
 """Taps times positions beyond which the tables would take long to make."""
 CHANNEL_BLOCK = 64
 """Channels whose rows stay in the cache while all taps read them."""
+FUSED = {name: ACTIVATIONS[name].code for name in ("relu", "relu6", "leaky_relu")}
+"""Activations that the tiles apply."""
 PANELS_BYTES = 2**18
 """Weights that stay in the cache while every tile of positions uses them."""
 ITEMS_PER_THREAD = 4
@@ -43,6 +47,7 @@ class ImplicitGemm:
     name = "implicit_gemm"
     exact = True
     uses_blas = False
+    compiled = True
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept convolutions forward; a channel on its own has no use for a matrix multiply."""
@@ -53,12 +58,17 @@ class ImplicitGemm:
         geometry = problem.conv
         if geometry.rank > MOST_AXES:
             return f"written for up to {MOST_AXES} spatial dimensions"
+        if geometry.positions == 1:
+            return "one position would leave vectors of positions all but empty"
         if geometry.taps * math.prod(Image(geometry.axes).sizes) > MOST_TABLE:
             return "the tables of its positions would be too large"
         return None
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """Count the copied input of one sample or more, and the weights of a chunk."""
+        """Count the copied input of one sample or more, and the weights of a chunk.
+
+        An input that is not contiguous is copied besides, one sample at a time.
+        """
         geometry, engine = problem.conv, _engine(problem)
         samples = _samples(problem, limit) if engine.copies else 0
         groups, panels = _chunk(problem)
@@ -68,15 +78,40 @@ class ImplicitGemm:
             + groups * panels * (engine.panel_elements + engine.rows)
         ) * problem.dtype.itemsize
 
+    def fuses_activation(self, problem: Problem) -> bool:
+        """Whether the tiles apply the problem's activation."""
+        return problem.activation in FUSED
+
     def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
         """Return weight and bias as the tiles read them, to be used by any number of runs."""
         engine, geometry = _engine(problem), problem.conv
+        whole = ((0, geometry.groups), (0, engine.panels))
+        packed = np.empty(geometry.groups * engine.panels * engine.panel_elements, problem.dtype)
+        _pack_weight(engine, geometry, weight, *whole, packed)
         return Packed(
             weight,
-            _packed_weight(engine, geometry, weight, (0, geometry.groups), (0, engine.panels)),
+            packed,
             _packed_bias(engine, geometry, bias, problem.dtype),
             key=(problem.dtype, engine.rows),
         )
+
+    def bind(
+        self, problem: Problem, weight: Packed, limit: int, threads: int
+    ) -> Callable[[Array, Array], None]:
+        """Return `solve(x, y)` with all settled that does not depend on the data."""
+        engine, geometry = _engine(problem), problem.conv
+        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        if engine.copies or not geometry.batch or threads > 1:
+            return lambda x, y: self.run(problem, (x, weight, None), (y,), limit, threads)
+        items, shares = engine.cut(geometry.batch, (0, geometry.groups), (0, engine.panels), 1)
+        loops, fixed = engine.loops, (engine.table, shares, 0, items)
+
+        def solve(x: Array, y: Array) -> None:
+            if not x.flags.c_contiguous:
+                x = np.ascontiguousarray(x)
+            loops(x.reshape(-1), weight.panels, weight.bias, y.reshape(-1), *fixed)
+
+        return solve
 
     def run(
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
@@ -88,12 +123,14 @@ class ImplicitGemm:
         if not geometry.batch or x is None or w is None:
             return
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
-        samples = _samples(problem, limit) if engine.copies else geometry.batch
+        in_place = x.flags.c_contiguous and not engine.copies
+        samples = geometry.batch if in_place else _samples(problem, limit)
         flat_y = y.reshape(-1)
         per_sample = geometry.out_channels * geometry.positions
         bias = w.bias if isinstance(w, Packed) else _packed_bias(engine, geometry, b, problem.dtype)
         for start in range(0, geometry.batch, samples):
             part = slice(start, min(geometry.batch, start + samples))
+            image = None  # let go of one before the next is made
             image = engine.read(x[part], threads)
             target = flat_y[part.start * per_sample : part.stop * per_sample]
             count = part.stop - part.start
@@ -115,6 +152,7 @@ class _Engine:
     split_phases: Any
     slack: int
     copies: bool
+    itemsize: int
 
     @property
     def panels(self) -> int:
@@ -164,15 +202,22 @@ class _Engine:
         threads: int,
     ) -> None:
         """Run all tiles of some samples, groups and panels."""
+        items, shares = self.cut(samples, groups, panels, threads)
+        share(self.loops, (*arrays, self.table, shares), items, threads)
+
+    def cut(
+        self, samples: int, groups: tuple[int, int], panels: tuple[int, int], threads: int
+    ) -> tuple[int, tuple[int, ...]]:
+        """Return the number of items that threads can share, and how the loops find them."""
         count = panels[1] - panels[0]
-        block = min(count, max(1, PANELS_BYTES // (self.panel_elements * arrays[1].itemsize)))
+        panel_bytes = self.panel_elements * self.itemsize
+        block = min(count, max(1, PANELS_BYTES // panel_bytes))
         outer = samples * (groups[1] - groups[0]) * -(-count // block)
         run = self.tiles
         if threads > 1:
             run = -(-run // -(-ITEMS_PER_THREAD * threads // outer))
         items = outer * -(-self.tiles // run)
-        shares = (groups[0], groups[1] - groups[0], *panels, block, run)
-        share(self.loops, (*arrays, self.table, shares), items, threads)
+        return items, (groups[0], groups[1] - groups[0], *panels, block, run)
 
 
 @lru_cache(maxsize=512)
@@ -197,11 +242,13 @@ def _engine(problem: Problem) -> _Engine:
         "x_sample": geometry.channels * image.elements,
         "y_channel": geometry.positions,
         "y_sample": geometry.out_channels * geometry.positions,
+        "activation": FUSED.get(problem.activation or "", 0),
     }
     table = np.concatenate([np.array([header[name] for name in gemm.HEADER], np.int64), words])
     loops = gemm.conv_loops(dtype.name, tile.rows, tile.vectors)
     pack, split = gemm.panel_packer(tile.rows), phases.phase_splitter(dtype.name)
-    return _Engine(geometry, image, tile.rows, table, tiles, loops, pack, split, slack, copies)
+    made = (tile.rows, table, tiles, loops, pack, split, slack, copies, dtype.itemsize)
+    return _Engine(geometry, image, *made)
 
 
 def _samples(problem: Problem, limit: int) -> int:
@@ -226,31 +273,27 @@ def _weights(problem: Problem, engine: _Engine, w: Array | Packed) -> Any:
         yield (0, geometry.groups), (0, engine.panels), w.panels
         return
     groups, panels = _chunk(problem)
+    buffer = np.empty(groups * panels * engine.panel_elements, w.dtype)
     for group in range(0, geometry.groups, groups):
         group_range = (group, min(geometry.groups, group + groups))
         for panel in range(0, engine.panels, panels):
             panel_range = (panel, min(engine.panels, panel + panels))
-            yield (
-                group_range,
-                panel_range,
-                _packed_weight(engine, geometry, w, group_range, panel_range),
-            )
+            _pack_weight(engine, geometry, w, group_range, panel_range, buffer)
+            yield group_range, panel_range, buffer
 
 
-def _packed_weight(
+def _pack_weight(
     engine: _Engine,
     geometry: ConvGeometry,
     w: Array,
     groups: tuple[int, int],
     panels: tuple[int, int],
-) -> Array:
-    count = (groups[1] - groups[0]) * (panels[1] - panels[0])
-    packed = np.empty(count * engine.panel_elements, w.dtype)
+    packed: Array,
+) -> None:
     channels = geometry.channels // geometry.groups
     flat = np.ascontiguousarray(w).reshape(-1)
     shape = (geometry.m, channels, geometry.taps, CHANNEL_BLOCK)
     engine.pack_panels(flat, packed, *groups, *panels, *shape)
-    return packed
 
 
 def _packed_bias(

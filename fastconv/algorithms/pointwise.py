@@ -53,7 +53,10 @@ class Pointwise:
             return
         if problem.direction == "forward":
             x, y, w = first.reshape(n, g, k, length), out.reshape(n, g, m, length), second
-            np.matmul(w.reshape(g, m, k), x, y)
+            if length == g == 1:  # one multiply for all samples
+                np.matmul(x.reshape(n, k), w.reshape(m, k).T, y.reshape(n, m))
+            else:
+                np.matmul(w.reshape(g, m, k), x, y)
             if rest and rest[0] is not None:
                 y += rest[0].reshape(g, m, 1)
         elif problem.direction == "input_gradient":

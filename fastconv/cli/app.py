@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import fastconv
-from fastconv.cli import bench, check, demo, info
+from fastconv.cli import bench, check, demo, info, warmup
 from fastconv.cli.console import help_text
 
 HELP = help_text(
@@ -13,6 +13,7 @@ HELP = help_text(
     "fastconv demo                     the engine and plain loops on a photograph",
     "fastconv bench --layers resnet50  the same on the layers of known networks",
     "fastconv check --seconds 60       every algorithm against the reference",
+    "fastconv warmup                   compile what most programs need, and keep it",
     "fastconv info                     versions, CPU, settings",
 )
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command(help=demo.HELP)(demo.demo)
 app.command(help=bench.HELP)(bench.bench)
 app.command(help=check.HELP)(check.check)
+app.command(help=warmup.HELP)(warmup.warmup)
 app.command(help=info.HELP)(info.info)
 
 

@@ -2,8 +2,8 @@
 
 import datetime
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,21 +24,33 @@ from fastconv.cli.console import (
     table,
     times,
 )
-from fastconv.cli.contenders import ENGINE, PEERS, REFERENCE, WINDOW_VIEW, Contender
+from fastconv.cli.contenders import (
+    ENGINE,
+    OWN,
+    PEERS,
+    PREPARED,
+    REFERENCE,
+    WINDOW_VIEW,
+    Contender,
+    own_threads,
+)
 from fastconv.cli.extras import check_file, require
 from fastconv.cli.layers import Layer, layers
 from fastconv.cli.race import Outcome, race
-from fastconv.plan.threads import limited_threads
+from fastconv.cli.roofline import peak
+from fastconv.errors import ParameterError
 
 HELP = help_text(
     """Measure the engine against the reference on the layers of known networks.
 
 All contenders run in turns in one process, their results are compared first, and the best time
 of each counts. "window view" is what one writes without this package: a sliding window view,
-copied and multiplied (pools: reduced).""",
+copied and multiplied (pools: reduced). "engine prepared" has packed its weights before, as ONNX
+Runtime does; it is what the peers' ratio is computed with.""",
     "fastconv bench",
     "fastconv bench --layers 'resnet50.*3x3' --peers --threads 2",
     "fastconv bench --direction pool --json pool.json --plot pool.png",
+    "fastconv bench --roofline --no-reference --plot roofline.png",
 )
 
 
@@ -60,13 +72,17 @@ def bench(
         Direction,
         typer.Option(help="Convolutions forward, their gradients, or pools."),
     ] = Direction.FORWARD,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of BLAS and of the peers.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of all but the reference.")] = 1,
     peers: Annotated[
         bool, typer.Option("--peers", help="Add PyTorch and ONNX Runtime, if installed.")
     ] = False,
     reference: Annotated[
         bool, typer.Option("--reference/--no-reference", help="Run the slow loops too.")
     ] = True,
+    roofline: Annotated[
+        bool,
+        typer.Option("--roofline", help="Add each layer's share of the micro-kernel's own peak."),
+    ] = False,
     seconds: Annotated[
         float,
         typer.Option("--seconds-per-layer", min=0, help="Time for all contenders together."),
@@ -75,24 +91,29 @@ def bench(
         Path | None, typer.Option("--json", metavar="FILE", help="Write every number there.")
     ] = None,
     plot_file: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the ratios there.")
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw ratios or shares there."),
     ] = None,
 ) -> None:
     """Measure the engine against the reference on the layers of known networks."""
     require("cli", "threadpoolctl")
+    if roofline and direction is Direction.POOL:
+        raise ParameterError("roofline: a pool has no multiplications")
     _check_files(json_file, plot_file)
     chosen = layers(direction, pattern)
     out = console()
-    contenders = _contenders(out, reference, peers)
-    outcomes = _race_all(chosen, contenders, seconds, threads)
+    contenders = _contenders(out, reference, peers, prepared=peers or roofline)
+    outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
     title = f"{direction.value}, {chosen[0].problem.dtype.name}, threads: {threads}"
     names = _others(contenders, outcomes)
     show(_table(title, outcomes, names, pool=direction is Direction.POOL))
     out.print("\n".join(_means(outcomes, names)))
+    if roofline:
+        out.print(_roof(outcomes))
     if json_file is not None:
         json_file.write_text(_as_json(outcomes, direction.value, threads), encoding="utf-8")
     if plot_file is not None:
-        _plot(title, outcomes, names, plot_file)
+        _plot(title, outcomes, names, plot_file, roofline)
     wrong = [outcome.layer.name for outcome in outcomes if not outcome.agrees]
     if wrong:
         out.print(f"Results differ by more than rounding: {', '.join(wrong)}", style="bold red")
@@ -108,10 +129,11 @@ def _check_files(json_file: Path | None, plot_file: Path | None) -> None:
             check_file(name, path)
 
 
-def _contenders(out: Console, reference: bool, peers: bool) -> list[Contender]:
+def _contenders(out: Console, reference: bool, peers: bool, prepared: bool) -> list[Contender]:
     """Return who takes part, the one that the others are compared with first."""
     chosen: list[Contender] = [REFERENCE] if reference else []
     chosen += [WINDOW_VIEW, ENGINE]
+    chosen += [PREPARED] if prepared else []
     if peers:
         found = {peer.name: peer.available() for peer in PEERS}
         words = [f"{name} {'found' if there else 'not installed'}" for name, there in found.items()]
@@ -121,73 +143,106 @@ def _contenders(out: Console, reference: bool, peers: bool) -> list[Contender]:
 
 
 def _race_all(
-    chosen: list[Layer], contenders: Sequence[Contender], seconds: float, threads: int
+    chosen: list[Layer],
+    contenders: Sequence[Contender],
+    seconds: float,
+    threads: int,
+    roofline: bool,
 ) -> list[Outcome]:
-    outcomes = []
-    # once around everything: to set the threads of BLAS in each call would take longer than the
-    # smallest layers, and "window view" needs the same number
-    with limited_threads(threads), progress() as bars:
+    outcomes, best = [], 0.0
+    # once around everything: to set threads in each call would take longer than the smallest layers
+    with own_threads(threads), progress() as bars:
         task = bars.add_task("", total=len(chosen))
         for layer in chosen:
             bars.update(task, description=layer.name)
             outcomes.append(race(layer, contenders, seconds, threads))
+            if roofline:  # between the layers, so that a slow moment does not lower it
+                best = max(best, peak(layer.problem.dtype, threads))
             bars.advance(task)
-    return outcomes
+    return [replace(outcome, peak=best or None) for outcome in outcomes]
+
+
+def _roof(outcomes: list[Outcome]) -> str:
+    shares = [share for outcome in outcomes if (share := outcome.share_of_peak) is not None]
+    mean, best = geometric_mean(shares) or 0.0, (outcomes[0].peak or 0.0) / 1e9
+    return (
+        f"micro-kernel from the nearest cache: {significant(best)} GFLOP/s;"
+        f" the layers reach {mean:.0%} of it (geometric mean; {min(shares):.0%} to"
+        f" {max(shares):.0%})"
+    )
 
 
 def _others(contenders: Sequence[Contender], outcomes: list[Outcome]) -> list[str]:
     """Return the names of those, besides the engine, that took part in any layer."""
-    names = [contender.name for contender in contenders if contender is not ENGINE]
+    names = [contender.name for contender in contenders if contender.name not in OWN]
     return [name for name in names if any(name in outcome.seconds for outcome in outcomes)]
 
 
 def _table(title: str, outcomes: list[Outcome], names: list[str], pool: bool) -> Table:
-    rate = "GB/s" if pool else "GFLOP/s"
-    others = [name for name in names if name != REFERENCE.name]
-    shown = table(
-        title,
-        ["layer", "algorithm"],
-        [
-            *([f"{REFERENCE.name} ms"] if REFERENCE.name in names else []),
-            "engine ms",
-            rate,
-            *(["ratio"] if REFERENCE.name in names else []),
-            *(f"{name} ms" for name in others),
-            "error",
-            "scratch MiB",
-        ],
-    )
+    columns = [
+        column
+        for column in _columns(names, pool)
+        if any(column[1](outcome) is not None for outcome in outcomes)
+    ]
+    shown = table(title, ["layer", "algorithm"], [name for name, _ in columns])
     for outcome in outcomes:
-        seconds = outcome.seconds
-        slow = [milliseconds(seconds[REFERENCE.name])] if REFERENCE.name in names else []
+        texts = (text(outcome) for _, text in columns)
         shown.add_row(
             outcome.layer.name,
             outcome.algorithm,
-            *slow,
-            milliseconds(seconds[ENGINE.name]),
-            significant(outcome.gigabytes if pool else outcome.gigaflops),
-            *([times(outcome.ratio(REFERENCE.name))] if slow else []),
-            *(milliseconds(seconds.get(name)) for name in others),
-            f"{outcome.errors.get(ENGINE.name, 0):.1e}",
-            f"{outcome.scratch_bytes / 2**20:.2f}",
+            *("–" if text is None else text for text in texts),
             style=None if outcome.agrees else "red",
         )
     return shown
 
 
+def _columns(names: list[str], pool: bool) -> list[tuple[str, Callable[[Outcome], str | None]]]:
+    """Return heading and text of every column of numbers; None where there is no number."""
+
+    def time_of(name: str) -> Callable[[Outcome], str | None]:
+        return lambda outcome: _or_none(milliseconds, outcome.seconds.get(name))
+
+    return [
+        (f"{REFERENCE.name} ms", time_of(REFERENCE.name)),
+        ("engine ms", time_of(ENGINE.name)),
+        ("prepared ms", time_of(PREPARED.name)),
+        (
+            "GB/s" if pool else "GFLOP/s",
+            lambda outcome: significant(outcome.gigabytes if pool else outcome.gigaflops),
+        ),
+        ("of peak", lambda outcome: _or_none("{:.0%}".format, outcome.share_of_peak)),
+        ("ratio", lambda outcome: _or_none(times, outcome.ratio(REFERENCE.name))),
+        *((f"{name} ms", time_of(name)) for name in names if name != REFERENCE.name),
+        ("best peer / prepared", lambda outcome: _or_none(times, outcome.peer_ratio)),
+        ("error", lambda outcome: f"{outcome.errors.get(ENGINE.name, 0):.1e}"),
+        ("scratch MiB", lambda outcome: f"{outcome.scratch_bytes / 2**20:.2f}"),
+    ]
+
+
+def _or_none(text: Callable[[float], str], number: float | None) -> str | None:
+    return None if number is None else text(number)
+
+
 def _means(outcomes: list[Outcome], names: list[str]) -> list[str]:
     """Say how the engine compares with each of the others, over the layers both computed."""
-    lines = []
-    for name in names:
-        ratios = [ratio for outcome in outcomes if (ratio := outcome.ratio(name)) is not None]
-        mean = geometric_mean(ratios)
-        if mean is not None:
-            lines.append(
-                f"{name}: {times(mean)} the engine's time"
-                f" (geometric mean; layers: {len(ratios)}; {times(min(ratios))} to"
-                f" {times(max(ratios))})"
-            )
-    return lines
+    lines = [
+        _mean(name, "the engine's time", [outcome.ratio(name) for outcome in outcomes])
+        for name in names
+    ]
+    peers = [outcome.peer_ratio for outcome in outcomes]
+    lines.append(_mean("best peer", "the prepared engine's time", peers))
+    return [line for line in lines if line]
+
+
+def _mean(name: str, of: str, found: list[float | None]) -> str:
+    ratios = [ratio for ratio in found if ratio is not None]
+    mean = geometric_mean(ratios)
+    if mean is None:
+        return ""
+    return (
+        f"{name}: {times(mean)} {of}"
+        f" (geometric mean; layers: {len(ratios)}; {times(min(ratios))} to {times(max(ratios))})"
+    )
 
 
 def _as_json(outcomes: list[Outcome], direction: str, threads: int) -> str:
@@ -198,12 +253,18 @@ def _as_json(outcomes: list[Outcome], direction: str, threads: int) -> str:
         "direction": direction,
         "threads": threads,
         "machine": machine,
+        "peak_flop_per_s": outcomes[0].peak,
         "layers": [outcome.record() for outcome in outcomes],
     }
     return json.dumps(content, indent=1) + "\n"
 
 
-def _plot(title: str, outcomes: list[Outcome], names: list[str], path: Path) -> None:
-    from fastconv.cli.plot import draw_ratios  # imports matplotlib, which takes a second
+def _plot(
+    title: str, outcomes: list[Outcome], names: list[str], path: Path, roofline: bool
+) -> None:
+    from fastconv.cli.plot import draw_ratios, draw_shares  # imports matplotlib: a second
 
-    draw_ratios(title, outcomes, names, path)
+    if roofline:
+        draw_shares(title, outcomes, path)
+    else:
+        draw_ratios(title, outcomes, names, path)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastconv.activations import ACTIVATIONS
 from fastconv.algorithms import ALGORITHMS, Algorithm, Inputs, Outputs
 from fastconv.cli.operands import Kind, operands, run_problem, tolerance
 from fastconv.dtypes import Array
@@ -138,7 +139,7 @@ def _failure(
     if runs is not None:
         runs[algorithm.name] += 1
     allowed = 0.0
-    if trial.kind == "normal" or not algorithm.exact:
+    if trial.kind == "normal" or not (algorithm.exact and _exact_activation(problem)):
         allowed = tolerance(problem, expected[0])
     difference = largest_difference(outputs[0], expected[0])
     reason = f"{allowed:.3g} is allowed"
@@ -149,6 +150,10 @@ def _failure(
     if difference <= allowed:
         return None
     return Failure(problem, algorithm.name, trial.name, difference, reason)
+
+
+def _exact_activation(problem: Problem) -> bool:
+    return problem.activation is None or ACTIVATIONS[problem.activation].exact
 
 
 def _strided(inputs: Inputs) -> Inputs:

@@ -35,6 +35,7 @@ class Draft:
     indices: bool = False
     count_include_pad: bool = True
     divisor: int | None = None
+    activation: str | None = None
     dtype: str = "float32"
 
     @classmethod
@@ -68,6 +69,7 @@ class Draft:
             indices=problem.indices,
             count_include_pad=problem.count_include_pad,
             divisor=problem.divisor,
+            activation=problem.activation,
             dtype=problem.dtype.name,
         )
 
@@ -87,6 +89,7 @@ class Draft:
             self.indices,
             self.count_include_pad,
             self.divisor,
+            self.activation,
         )
 
     def _geometry(self) -> Geometry:

@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 
+from fastconv.activations import ACTIVATIONS
 from fastconv.cli.draft import Draft
 from fastconv.dtypes import NAMES
 from fastconv.errors import ShapeError
@@ -65,6 +66,7 @@ def random_draft(rng: np.random.Generator) -> Draft:
         indices=operation == "max_pool" and _coin(rng),
         count_include_pad=not (average and _coin(rng)),
         divisor=int(rng.choice([-3, 2, 7])) if average and rng.random() < 0.2 else None,
+        activation=_activation(rng) if (operation, direction) == ("conv", "forward") else None,
         dtype=dtype,
     )
 
@@ -99,6 +101,11 @@ def _pads(rng: np.random.Generator, rank: int) -> tuple[tuple[int, int], ...]:
     most = 7 if rng.random() < 0.2 else 2
     pairs = rng.integers(0, most + 1, (rank, 2)).tolist()
     return tuple((low, low if form == 1 else high) for low, high in pairs)
+
+
+def _activation(rng: np.random.Generator) -> str | None:
+    """Draw an activation, or none as often as not."""
+    return None if _coin(rng) else str(rng.choice(list(ACTIVATIONS)))
 
 
 def _coin(rng: np.random.Generator) -> bool:

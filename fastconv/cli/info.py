@@ -11,7 +11,7 @@ from fastconv.cli.console import console, help_text
 from fastconv.cli.extras import importable
 
 HELP = help_text(
-    """Show versions, CPU features, algorithms, settings and the folder of compiled loops.""",
+    """Show versions, CPU features, algorithms, settings and where compiled code is kept.""",
     "fastconv info",
 )
 
@@ -44,8 +44,17 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("algorithms", ", ".join(facts["algorithms"])),
         ("BLAS", _blas()),
         ("settings", "\n".join(settings)),
-        ("compiled loops", facts["cache_folder"] or "– (no folder can be written)"),
+        ("compiled code", _kept(facts)),
     ]
+
+
+def _kept(facts: dict[str, Any]) -> str:
+    folder: str | None = facts["cache_folder"]
+    if folder is not None:
+        return f"kept in {folder}"
+    if not facts["packages"]["numba"]:
+        return "none (Numba is not installed)"
+    return "not kept: no folder can be written, so every process compiles again"
 
 
 def _blas() -> str:

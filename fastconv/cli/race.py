@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.cli.contenders import ENGINE, Call, Contender
+from fastconv.cli.contenders import ENGINE, OWN, PEERS, PREPARED, Call, Contender
 from fastconv.cli.layers import Layer
 from fastconv.cli.operands import operands, tolerance
 from fastconv.dtypes import Array
@@ -33,7 +33,10 @@ class Outcome:
     errors : dict of str to float
         Largest difference of each from the first contender, relative to the largest output.
     agrees : bool
-        Whether the engine's error is within what rounding explains.
+        Whether the engine's errors are within what rounding explains.
+    peak : float or None
+        What the micro-kernel reaches from the nearest cache, in operations a second, if that was
+        measured.
     """
 
     layer: Layer
@@ -42,6 +45,7 @@ class Outcome:
     seconds: dict[str, float]
     errors: dict[str, float]
     agrees: bool
+    peak: float | None = None
 
     @property
     def gigaflops(self) -> float:
@@ -59,6 +63,22 @@ class Outcome:
             return None
         return self.seconds[name] / self.seconds[ENGINE.name]
 
+    @property
+    def peer_ratio(self) -> float | None:
+        """How many times the prepared engine's time the fastest peer takes."""
+        peers = [self.seconds[peer.name] for peer in PEERS if peer.name in self.seconds]
+        if PREPARED.name not in self.seconds or not peers:
+            return None
+        return min(peers) / self.seconds[PREPARED.name]
+
+    @property
+    def share_of_peak(self) -> float | None:
+        """What part of the micro-kernel's own peak the engine, prepared if it can be, reaches."""
+        if self.peak is None:
+            return None
+        seconds = min(self.seconds[name] for name in OWN if name in self.seconds)
+        return self.layer.problem.flops / seconds / self.peak
+
     def record(self) -> dict[str, Any]:
         """Return every number, for JSON."""
         others = [name for name in self.seconds if name != ENGINE.name]
@@ -70,6 +90,8 @@ class Outcome:
             "errors": self.errors,
             "agrees": self.agrees,
             "ratios": {name: self.ratio(name) for name in others},
+            "best_peer_to_prepared": self.peer_ratio,
+            "share_of_peak": self.share_of_peak,
             "flops": self.layer.problem.flops,
             "bytes": moved_bytes(self.layer.problem),
             "gflop_per_s": self.gigaflops,
@@ -93,7 +115,7 @@ def race(
     seconds : float
         Time for all of them together; each runs at least once however long that takes.
     threads : int
-        For libraries with threads of their own.
+        For other libraries; see `Contender.prepare`.
 
     Returns
     -------
@@ -110,11 +132,12 @@ def race(
         if contender.rejects(problem) is None
     }
     best, results = _first_results(calls)
-    judge = next((name for name in calls if name != ENGINE.name), ENGINE.name)
+    judge = next((name for name in calls if name not in OWN), ENGINE.name)
     expected = results[judge]
     errors = {name: relative_error(got, expected) for name, got in results.items() if name != judge}
     largest = float(np.abs(expected).max(initial=0))
-    agrees = errors.get(ENGINE.name, 0.0) * largest <= tolerance(problem, expected)
+    worst = max(errors.get(name, 0.0) for name in OWN)
+    agrees = worst * largest <= tolerance(problem, expected)
     del results, expected
     _take_turns(calls, best, seconds)
     plan = plan_for(problem)

@@ -13,7 +13,13 @@ MOST_TRIES = 2000
 COUNTS = ("batch", "channels", "outputs", "groups")
 PER_AXIS = {"sizes": 1, "kernel": 1, "stride": 1, "dilation": 1, "out": 1}
 AXES = ("sizes", "kernel", "stride", "padding", "dilation", "out")
-PLAINEST = {"ceil_mode": False, "indices": False, "count_include_pad": True, "divisor": None}
+PLAINEST = {
+    "ceil_mode": False,
+    "indices": False,
+    "count_include_pad": True,
+    "divisor": None,
+    "activation": None,
+}
 
 
 def shrink(

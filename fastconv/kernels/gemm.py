@@ -29,8 +29,10 @@ HEADER = (
     "x_sample",
     "y_channel",
     "y_sample",
+    "activation",
 )
-"""The first integers of a table, in order; `channels` and `rows` (of output) are of one group.
+"""The first integers of a table, in order; `channels` and `rows` (of output) are of one group;
+`activation` is a code of `kernels.tile`.
 
 After them the tiles, as `lowering.taps.tile_table` makes them."""
 HEADER_WORDS = len(HEADER)

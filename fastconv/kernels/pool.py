@@ -7,6 +7,7 @@ for one another. The loops release the GIL.
 
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 
@@ -55,8 +56,11 @@ def share(loops: Callable, arguments: tuple, items: int, threads: int) -> None:
 
     The last of up to `threads` nearly equal ranges is done by the caller.
     """
-    parts = min(threads, items)
-    workers = [_take() for _ in range(parts - 1)]
+    if threads == 1 or items <= 1:  # small calls pass here: what follows takes longer than some do
+        loops(*arguments, 0, items)
+        return
+    workers = _take(min(threads, items) - 1)
+    parts = len(workers) + 1
     bounds = [items * part // parts for part in range(parts + 1)]
     for worker, first, last in zip(workers, bounds, bounds[1:], strict=False):
         worker.start(lambda first=first, last=last: loops(*arguments, first, last))
@@ -70,11 +74,20 @@ def share(loops: Callable, arguments: tuple, items: int, threads: int) -> None:
             raise failure
 
 
-def _take() -> _Worker:
-    try:
-        return _idle.pop()
-    except IndexError:
-        return _Worker()
+def _take(count: int) -> list[_Worker]:
+    """Return up to `count` workers: none while the interpreter ends, as they have been stopped."""
+    workers: list[_Worker] = []
+    if sys.is_finalizing():
+        return workers
+    for _ in range(count):
+        try:
+            workers.append(_idle.pop())
+        except IndexError:
+            try:
+                workers.append(_Worker())
+            except RuntimeError:  # there may be no more threads
+                break
+    return workers
 
 
 if hasattr(os, "register_at_fork"):

@@ -51,6 +51,14 @@ TILES = {
 """Candidates by (instruction set, dtype), preferred first where they waste the same rows."""
 
 
+ROW_TILES = {
+    "avx512": Tile(8, (3, 2, 1)),
+    "avx2": Tile(4, (3, 2, 1)),
+    "portable": Tile(4, (2, 1)),
+}
+"""The tiles of channels-last arrays: rows of positions by vectors of channels."""
+
+
 @functools.cache
 def host() -> Target:
     """Return the instruction set that Numba generates code for."""

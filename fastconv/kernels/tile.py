@@ -20,15 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
 from fastconv.kernels.jit import intrinsic
+from fastconv.kernels.sums import Sums, close
 from fastconv.kernels.vector import INT64, Vectors, constant, data_pointer
 
 SEGMENT_WORDS = 4
 PREFETCH_BYTES = 4096
 """How far ahead weights are fetched: a long stream that small images read but once."""
-BIT = ir.IntType(1)
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ def make_tile(shape: Shape):
         )
 
         def emit(context, builder, signature, arguments):
-            _Emitter(shape, context, builder, signature, arguments).run()
+            tile = _PositionTile(shape, context, builder, signature, arguments)
+            tile.run(*arguments[9:11])
             return context.get_dummy_value()
 
         return signature, emit
@@ -76,107 +76,40 @@ def make_tile(shape: Shape):
     return tile
 
 
-class _Emitter:
+class _PositionTile(Sums):
     """Writes the code of one tile at the builder's place."""
 
     def __init__(self, shape, context, builder, signature, arguments):
-        self.shape, self.builder = shape, builder
-        self.vectors = Vectors(builder, shape.dtype, shape.lanes)
+        table = data_pointer(context, builder, signature.args[8], arguments[8], constant(0))
+        super().__init__(builder, Vectors(builder, shape.dtype, shape.lanes), table)
+        self.shape, self.words = shape, SEGMENT_WORDS + shape.vectors
 
         def pointer(index):
             kind, place = signature.args[index], arguments[index + 1]
             return data_pointer(context, builder, kind, arguments[index], place)
 
         self.w, self.x, self.bias, self.y = (pointer(index) for index in (0, 2, 4, 6))
-        self.table = data_pointer(context, builder, signature.args[8], arguments[8], constant(0))
-        (self.first, self.last, self.stores, self.xs, self.ys, self.valid) = arguments[9:]
+        self.stores, self.xs, self.ys, self.valid = arguments[11:]
 
-    def run(self):
-        """Start from the bias, walk the segments, store."""
+    def start(self):
+        """Repeat the bias of each row."""
         builder = self.builder
-        start = [
+        return [
             self.vectors.broadcast(builder.load(builder.gep(self.bias, [constant(row)])))
             for row in range(self.shape.rows)
             for _ in range(self.shape.vectors)
         ]
-        kept = [cgutils.alloca_once(builder, self.vectors.type) for _ in start]
-        entry = builder.block
-        segments, done = (builder.append_basic_block(name) for name in ("segments", "done"))
-        builder.cbranch(builder.icmp_signed("<", self.first, self.last), segments, done)
 
-        builder.position_at_end(segments)
-        place, flushed = builder.phi(INT64), builder.phi(BIT)
-        place.add_incoming(self.first, entry)
-        flushed.add_incoming(BIT(0), entry)
-        sums = self._phis(start, entry)
-        added = self._segment(place, sums)
-        flushed_now, added = self._flush(place, flushed, added, kept)
-        following = builder.add(place, constant(SEGMENT_WORDS + self.shape.vectors))
-        end = builder.block
-        place.add_incoming(following, end)
-        flushed.add_incoming(flushed_now, end)
-        _close(sums, added, end)
-        builder.cbranch(builder.icmp_signed("<", following, self.last), segments, done)
-
-        builder.position_at_end(done)
-        totals, any_flushed = self._phis(start, entry), builder.phi(BIT)
-        _close(totals, added, end)
-        any_flushed.add_incoming(BIT(0), entry)
-        any_flushed.add_incoming(flushed_now, end)
-        self._store(self._total(any_flushed, totals, kept))
-
-    def _flush(self, place, flushed, sums, kept):
-        """Move the sums to memory where the segment says so; shorter sums round less."""
-        builder = self.builder
-        before = builder.block
-        first, again, after = (
-            builder.append_basic_block(name) for name in ("flush", "again", "flushed")
-        )
-        chosen = builder.append_basic_block("which")
-        builder.cbranch(builder.trunc(self._entry(place, 3), BIT), chosen, after)
-        builder.position_at_end(chosen)
-        builder.cbranch(flushed, again, first)
-        for block, add in ((first, False), (again, True)):
-            builder.position_at_end(block)
-            for pointer, value in zip(kept, sums, strict=True):
-                value = builder.fadd(builder.load(pointer), value) if add else value
-                builder.store(value, pointer)
-            builder.branch(after)
-        builder.position_at_end(after)
-        left, now = self._phis(sums, before), builder.phi(BIT)
-        now.add_incoming(flushed, before)
-        for block in (first, again):
-            _close(left, [self.vectors.zero] * len(left), block)
-            now.add_incoming(BIT(1), block)
-        return now, left
-
-    def _total(self, flushed, sums, kept):
-        """Add what was flushed, if anything was."""
-        builder = self.builder
-        before = builder.block
-        adding, after = (builder.append_basic_block(name) for name in ("adding", "total"))
-        builder.cbranch(flushed, adding, after)
-        builder.position_at_end(adding)
-        added = [
-            builder.fadd(builder.load(pointer), value)
-            for pointer, value in zip(kept, sums, strict=True)
-        ]
-        builder.branch(after)
-        builder.position_at_end(after)
-        totals = self._phis(sums, before)
-        _close(totals, added, adding)
-        return totals
-
-    def _segment(self, place, sums):
+    def segment(self, place, sums):
         """Add one tap of some channels, whose masks and shift are the same."""
         builder, rows = self.builder, self.shape.rows
         masks = [
-            self.vectors.mask(self._entry(place, SEGMENT_WORDS + j))
+            self.vectors.mask(self.entry(place, SEGMENT_WORDS + j))
             for j in range(self.shape.vectors)
         ]
-        w_start = builder.gep(self.w, [builder.mul(self._entry(place, 0), constant(rows))])
-        x_start = builder.gep(self.x, [self._entry(place, 1)])
-        channels = self._entry(place, 2)
+        w_start = builder.gep(self.w, [builder.mul(self.entry(place, 0), constant(rows))])
+        x_start = builder.gep(self.x, [self.entry(place, 1)])
+        channels = self.entry(place, 2)
         before, loop = builder.block, builder.append_basic_block("channels")
         builder.branch(loop)
 
@@ -184,13 +117,13 @@ class _Emitter:
         channel, w, x = (builder.phi(kind) for kind in (INT64, w_start.type, x_start.type))
         for phi, value in ((channel, constant(0)), (w, w_start), (x, x_start)):
             phi.add_incoming(value, before)
-        running = self._phis(sums, before)
+        running = self.phis(sums, before)
         added = self._channel(w, x, masks, running)
         following = builder.add(channel, constant(1))
         channel.add_incoming(following, loop)
         w.add_incoming(builder.gep(w, [constant(rows)]), loop)
         x.add_incoming(builder.gep(x, [self.xs]), loop)
-        _close(running, added, loop)
+        close(running, added, loop)
         after = builder.append_basic_block("after")
         builder.cbranch(builder.icmp_signed("<", following, channels), loop, after)
         builder.position_at_end(after)
@@ -213,7 +146,7 @@ class _Emitter:
                 added.append(vectors.multiply_add(scalar, column, running[len(added)]))
         return added
 
-    def _store(self, totals):
+    def store(self, totals):
         """Run the store list of each vector; rows beyond the valid ones get an empty mask."""
         builder = self.builder
         empty = ir.Constant(self.vectors.mask_type, [0] * self.shape.lanes)
@@ -222,7 +155,7 @@ class _Emitter:
         ]
         place = self.stores
         for j in range(self.shape.vectors):
-            count = self._entry(place, 0)
+            count = self.entry(place, 0)
             start = builder.add(place, constant(1))
             end = builder.add(start, builder.mul(count, constant(2)))
             before = builder.block
@@ -231,8 +164,8 @@ class _Emitter:
             builder.position_at_end(loop)
             item = builder.phi(INT64)
             item.add_incoming(start, before)
-            mask = self.vectors.mask(self._entry(item, 0))
-            target = builder.gep(self.y, [self._entry(item, 1)])
+            mask = self.vectors.mask(self.entry(item, 0))
+            target = builder.gep(self.y, [self.entry(item, 1)])
             for row in range(self.shape.rows):
                 pointer = builder.gep(target, [builder.mul(self.ys, constant(row))])
                 row_mask = mask if row == 0 else builder.select(kept[row], mask, empty)
@@ -242,20 +175,3 @@ class _Emitter:
             builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
             builder.position_at_end(after)
             place = end
-
-    def _entry(self, place, index):
-        """Load an integer of the table."""
-        return self.builder.load(
-            self.builder.gep(self.table, [self.builder.add(place, constant(index))])
-        )
-
-    def _phis(self, values, block):
-        phis = [self.builder.phi(self.vectors.type) for _ in values]
-        for phi, value in zip(phis, values, strict=True):
-            phi.add_incoming(value, block)
-        return phis
-
-
-def _close(phis, values, block):
-    for phi, value in zip(phis, values, strict=True):
-        phi.add_incoming(value, block)

@@ -72,6 +72,20 @@ class Vectors:
         places = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, undefined, places)
 
+    def constant(self, number: float) -> ir.Constant:
+        """Return a vector of one number."""
+        return ir.Constant(self.type, [number] * self.lanes)
+
+    def where_less(self, value: ir.Value, bound: float, yes: ir.Value, no: ir.Value) -> ir.Value:
+        """Choose by lane whether a value is less than a number; NaN is not."""
+        less = self.builder.fcmp_ordered("<", value, self.constant(bound))
+        return self.builder.select(less, yes, no)
+
+    def where_greater(self, value: ir.Value, bound: float, yes: ir.Value, no: ir.Value) -> ir.Value:
+        """Choose by lane whether a value is greater than a number; NaN is not."""
+        greater = self.builder.fcmp_ordered(">", value, self.constant(bound))
+        return self.builder.select(greater, yes, no)
+
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """Return `a * b + c`, rounded once where the CPU can."""
         function = self._declare(f"llvm.fmuladd.{self._suffix}", self.type, [self.type] * 3)

@@ -172,13 +172,16 @@ def tile_table(
 
 def _cut(positions: int, lanes: int, widths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """Yield (first position, vectors) of tiles that cover the positions."""
-    position, vectors = 0, -(-positions // lanes)
-    while vectors > 2 * widths[0]:
-        yield position, widths[0]
-        position, vectors = position + widths[0] * lanes, vectors - widths[0]
-    for width in _cheapest(vectors, widths)[1]:
+    position = 0
+    for width in cheapest_widths(-(-positions // lanes), widths):
         yield position, width
         position += width * lanes
+
+
+def cheapest_widths(vectors: int, widths: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the widths of tiles that have a number of vectors in the least time."""
+    whole = max(0, (vectors - 1) // widths[0] - 1)
+    return (widths[0],) * whole + _cheapest(vectors - whole * widths[0], widths)[1]
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,9 @@ import numpy.typing as npt
 from fastconv.dtypes import Array, promoted
 from fastconv.ops.call import check_shape, like_input, solve, with_batch
 from fastconv.ops.conv_problem import conv_problem
+from fastconv.ops.out import write_out
 from fastconv.parameters import IntOrInts, PaddingLike
+from fastconv.plan import plan_for, settings
 from fastconv.problem import Problem
 
 
@@ -17,6 +19,11 @@ def conv1d(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    activation: str | None = None,
+    layout: str = "channels_first",
+    algorithm: str | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Convolve in 1-D: the cross-correlation of PyTorch's `conv1d`.
 
@@ -35,16 +42,29 @@ def conv1d(
         or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
     groups : int
         Groups of channels that are convolved apart.
+    activation : str, optional
+        What is applied to the result: "relu", "relu6", "leaky_relu" (slope 0.01), "tanh" or
+        "sigmoid".
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, L, C_in)` and a result
+        `(N, *out, C_out)`; the order of the weight does not change.
+    algorithm : str, optional
+        The one to use, as `settings(algorithm=...)` would force it.
+    out : numpy.ndarray, optional
+        An array for the result, of its shape and dtype, that shares no memory with the others.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays.
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays; it is `out` if
+        that is given.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
-        If the arguments do not fit each other or make no sense.
+        If the arguments do not fit each other or make no sense; `out` is then as it was.
+    PlanError
+        If the algorithm asked for refuses.
 
     Examples
     --------
@@ -52,7 +72,8 @@ def conv1d(
     >>> F.conv1d(np.array([[[1.0, 2.0, 4.0]]]), np.array([[[1.0, -1.0]]]))
     array([[[-1., -2.]]])
     """
-    return _forward(1, input, weight, bias, stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups)
+    return _forward(1, input, weight, bias, *place, activation, layout, algorithm, out)
 
 
 def conv2d(
@@ -63,6 +84,11 @@ def conv2d(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    activation: str | None = None,
+    layout: str = "channels_first",
+    algorithm: str | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Convolve in 2-D: the cross-correlation of PyTorch's `conv2d`.
 
@@ -81,16 +107,29 @@ def conv2d(
         or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
     groups : int
         Groups of channels that are convolved apart.
+    activation : str, optional
+        What is applied to the result: "relu", "relu6", "leaky_relu" (slope 0.01), "tanh" or
+        "sigmoid".
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a result
+        `(N, *out, C_out)`; the order of the weight does not change.
+    algorithm : str, optional
+        The one to use, as `settings(algorithm=...)` would force it.
+    out : numpy.ndarray, optional
+        An array for the result, of its shape and dtype, that shares no memory with the others.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays.
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays; it is `out` if
+        that is given.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
-        If the arguments do not fit each other or make no sense.
+        If the arguments do not fit each other or make no sense; `out` is then as it was.
+    PlanError
+        If the algorithm asked for refuses.
 
     Examples
     --------
@@ -101,7 +140,8 @@ def conv2d(
     >>> F.conv2d(image, np.ones((4, 3, 3, 3), np.float32))[0, 0, 0, 0]
     np.float32(27.0)
     """
-    return _forward(2, input, weight, bias, stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups)
+    return _forward(2, input, weight, bias, *place, activation, layout, algorithm, out)
 
 
 def conv3d(
@@ -112,6 +152,11 @@ def conv3d(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    activation: str | None = None,
+    layout: str = "channels_first",
+    algorithm: str | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Convolve in 3-D: the cross-correlation of PyTorch's `conv3d`.
 
@@ -130,16 +175,29 @@ def conv3d(
         or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
     groups : int
         Groups of channels that are convolved apart.
+    activation : str, optional
+        What is applied to the result: "relu", "relu6", "leaky_relu" (slope 0.01), "tanh" or
+        "sigmoid".
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a result
+        `(N, *out, C_out)`; the order of the weight does not change.
+    algorithm : str, optional
+        The one to use, as `settings(algorithm=...)` would force it.
+    out : numpy.ndarray, optional
+        An array for the result, of its shape and dtype, that shares no memory with the others.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays.
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays; it is `out` if
+        that is given.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
-        If the arguments do not fit each other or make no sense.
+        If the arguments do not fit each other or make no sense; `out` is then as it was.
+    PlanError
+        If the algorithm asked for refuses.
 
     Examples
     --------
@@ -148,7 +206,8 @@ def conv3d(
     >>> F.conv3d(video, np.ones((8, 1, 3, 3, 3)), padding=1, groups=2).shape
     (8, 4, 5, 6)
     """
-    return _forward(3, input, weight, bias, stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups)
+    return _forward(3, input, weight, bias, *place, activation, layout, algorithm, out)
 
 
 def _forward(
@@ -160,18 +219,36 @@ def _forward(
     padding: PaddingLike,
     dilation: IntOrInts,
     groups: int,
+    activation: str | None,
+    layout: str,
+    algorithm: str | None,
+    out: Array | None,
 ) -> Array:
+    if algorithm is not None:
+        place = (stride, padding, dilation, groups)
+        with settings(algorithm=algorithm):
+            return _forward(rank, input, weight, bias, *place, activation, layout, None, out)
     if bias is None:
         x, w = promoted(input=input, weight=weight)
         b = None
     else:
         x, w, b = promoted(input=input, weight=weight, bias=bias)
     problem = conv_problem(
-        "forward", rank, x.shape, w.shape, stride, padding, dilation, groups, x.dtype
+        *("forward", rank, x.shape, w.shape, stride, padding, dilation, groups, x.dtype),
+        *(activation, layout),
     )
     if b is not None:
         check_bias(b.shape, problem)
-    return like_input(solve(problem, (with_batch(x, rank), w, b)), x.shape, rank)
+    inputs = (with_batch(x, rank), w, b)
+    if out is None:
+        return like_input(solve(problem, inputs), x.shape, rank)
+    plan = plan_for(problem)
+    return write_out(
+        *(out, plan.output_shape, x.dtype, lambda y: plan.run(inputs, (y,))),
+        input=x,
+        weight=w,
+        bias=b,
+    )
 
 
 def check_bias(shape: tuple[int, ...], problem: Problem) -> None:

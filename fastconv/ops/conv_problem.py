@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import parameters
+from fastconv import activations, parameters
 from fastconv.geometry import batched_shape, conv_geometry
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Problem
@@ -21,8 +21,15 @@ def conv_problem(
     dilation: IntOrInts,
     groups: int,
     dtype: np.dtype[Any],
+    activation: str | None = None,
+    layout: str = "channels_first",
 ) -> Problem:
-    """Return the problem of a convolution, or of one of its gradients, on two shapes."""
+    """Return the problem of a convolution, or of one of its gradients, on two shapes.
+
+    `input` is in the order of the layout; a problem always has the channels second.
+    """
+    if layout != "channels_first" and parameters.layout(layout) and len(input) > rank:
+        input = (*input[: -rank - 1], input[-1], *input[-rank - 1 : -1])
     return _cached(
         direction,
         rank,
@@ -33,6 +40,8 @@ def conv_problem(
         parameters.integers("dilation", dilation, rank),
         parameters.integer("groups", groups),
         dtype,
+        None if activation is None else activations.checked(activation),
+        layout,
     )
 
 
@@ -47,7 +56,9 @@ def _cached(
     dilation: Ints,
     groups: int,
     dtype: np.dtype[Any],
+    activation: str | None,
+    layout: str,
 ) -> Problem:
     shape = batched_shape("input", input, rank)
     geometry = conv_geometry(shape, weight, stride, padding, dilation, groups)
-    return Problem("conv", direction, geometry, dtype)
+    return Problem("conv", direction, geometry, dtype, activation=activation, layout=layout)

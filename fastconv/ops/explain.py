@@ -14,7 +14,7 @@ from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool
 from fastconv.ops.call import check_grad_output, check_shape
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.ops.pool_problem import pool_problem
-from fastconv.plan import Plan, plan_for
+from fastconv.plan import Plan, plan_for, settings
 from fastconv.problem import Problem
 
 Arguments = dict[str, Any]
@@ -35,7 +35,7 @@ def explain(
     dtype : dtype
         Dtype of the arrays.
     **parameters
-        The call's other arguments.
+        The call's other arguments; `out` is not looked at, for nothing is computed.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def explain(
     Examples
     --------
     >>> import fastconv as F
-    >>> plan = F.explain("conv2d", (1, 64, 56, 56), (64, 64, 1, 1))
+    >>> plan = F.explain("conv2d", (1, 64, 56, 56), (64, 64, 1, 1), algorithm="pointwise")
     >>> plan.algorithm, plan.scratch_bytes
     ('pointwise', 0)
     >>> F.explain(F.max_pool2d, (1, 64, 112, 112), 3, stride=2, padding=1).output_shape
@@ -67,7 +67,12 @@ def explain(
     except TypeError as error:
         raise ParameterError(f"explain({name!r}): {error}") from None
     bound.apply_defaults()
-    return plan_for(problem({"dtype": row_of(dtype).dtype, **bound.arguments}))
+    described = problem({"dtype": row_of(dtype).dtype, **bound.arguments})
+    algorithm = bound.arguments.get("algorithm")
+    if algorithm is None:
+        return plan_for(described)
+    with settings(algorithm=algorithm):
+        return plan_for(described)
 
 
 def _shape(arguments: Arguments, name: str) -> tuple[int, ...]:
@@ -83,7 +88,13 @@ def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
         rank,
         _shape(arguments, first),
         _shape(arguments, second),
-        *(arguments[name] for name in ("stride", "padding", "dilation", "groups", "dtype")),
+        arguments["stride"],
+        arguments["padding"],
+        arguments["dilation"],
+        arguments["groups"],
+        arguments["dtype"],
+        arguments.get("activation"),
+        layout=arguments.get("layout", "channels_first"),
     )
     if arguments.get("bias") is not None:
         conv.check_bias(_shape(arguments, "bias"), problem)

@@ -1,12 +1,21 @@
 """A plan: which algorithm solves a problem, and why not another."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from fastconv.algorithms import Algorithm, Inputs, Outputs
+from fastconv.activations import activate
+from fastconv.algorithms import Algorithm, Inputs, Outputs, Packed
+from fastconv.dtypes import Array
 from fastconv.plan.threads import limited_threads
 from fastconv.problem import Problem
+
+
+def is_native(algorithm: Algorithm, problem: Problem) -> bool:
+    """Whether an algorithm takes arrays in the problem's layout, or they must be transposed."""
+    return bool(getattr(algorithm, "layout", "channels_first") == problem.layout)
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,9 @@ class Plan:
 
     def run(self, inputs: Inputs, outputs: Outputs) -> None:
         """Solve the problem into `outputs`; floating-point warnings are left to the values."""
+        if self._quiet:
+            self._run(inputs, outputs)
+            return
         with np.errstate(all="ignore"):
             if self.limits_blas:
                 with limited_threads(self.threads):
@@ -69,8 +81,43 @@ class Plan:
             else:
                 self._run(inputs, outputs)
 
+    def bind(self, weight: Array | Packed, bias: Array | None) -> Callable[[Array, Array], None]:
+        """Return `solve(x, y)`: a forward convolution by a weight that stays the same."""
+        bind = getattr(self.chosen, "bind", None)
+        native = is_native(self.chosen, self.problem)
+        if bind is None or not native or not self._quiet or not isinstance(weight, Packed):
+            return lambda x, y: self.run((x, weight, bias), (y,))
+        solve: Callable[[Array, Array], None] = bind(
+            self.problem, weight, self.max_scratch_bytes, self.threads
+        )
+        return solve
+
     def _run(self, inputs: Inputs, outputs: Outputs) -> None:
+        if not is_native(self.chosen, self.problem):
+            inputs = (np.moveaxis(inputs[0], -1, 1), *inputs[1:])
+            first = np.empty(self.problem.geometry.output_shape, self.problem.dtype)
+            self._solve(inputs, (first,))
+            outputs[0][...] = np.moveaxis(first, 1, -1)
+        else:
+            self._solve(inputs, outputs)
+
+    def _solve(self, inputs: Inputs, outputs: Outputs) -> None:
         self.chosen.run(self.problem, inputs, outputs, self.max_scratch_bytes, self.threads)
+        if self._activation is not None:
+            activate(self._activation, outputs[0])
+
+    @cached_property
+    def _activation(self) -> str | None:
+        """What is left to do after the algorithm."""
+        fuses = getattr(self.chosen, "fuses_activation", None)
+        fused = fuses is not None and fuses(self.problem)
+        return None if fused else self.problem.activation
+
+    @cached_property
+    def _quiet(self) -> bool:
+        """Whether nothing can warn, nor use BLAS: to set either takes longer than some kernels."""
+        compiled = getattr(self.chosen, "compiled", False)
+        return compiled and not self.limits_blas and self._activation is None
 
     def __str__(self) -> str:
         lines = [

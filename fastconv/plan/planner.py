@@ -1,11 +1,12 @@
 """The planner: the first algorithm that does not refuse; plans are cached."""
 
+import math
 from functools import lru_cache
 
 from fastconv.algorithms import ALGORITHMS, Algorithm
 from fastconv.errors import PlanError
 from fastconv.kernels.pool import cores
-from fastconv.plan.plan import Plan
+from fastconv.plan.plan import Plan, is_native
 from fastconv.plan.settings import Settings, current_settings
 from fastconv.problem import Problem
 
@@ -38,7 +39,7 @@ def _plan(problem: Problem, settings: Settings) -> Plan:
         problem,
         tuple(algorithm.name for algorithm in candidates),
         refusals,
-        chosen.scratch(problem, settings.max_scratch_bytes),
+        _scratch(chosen, problem, settings.max_scratch_bytes),
         settings.max_scratch_bytes,
         settings.threads or cores(),
         settings.threads is not None and chosen.uses_blas,
@@ -53,10 +54,19 @@ def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str 
     if reason is not None:
         return reason
     limit = settings.max_scratch_bytes
-    needed = algorithm.scratch(problem, limit)
+    needed = _scratch(algorithm, problem, limit)
     if needed > limit:
         return f"needs {needed} bytes of scratch memory; max_scratch_bytes is {limit}"
     return None
+
+
+def _scratch(algorithm: Algorithm, problem: Problem, limit: int) -> int:
+    """Count what the algorithm needs, and both arrays again where they are transposed for it."""
+    needed = algorithm.scratch(problem, limit)
+    if is_native(algorithm, problem):
+        return needed
+    arrays = (problem.geometry.input_shape, problem.geometry.output_shape)
+    return needed + sum(map(math.prod, arrays)) * problem.dtype.itemsize
 
 
 def _message(problem: Problem, settings: Settings, refusals: dict[str, str]) -> str:

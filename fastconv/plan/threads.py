@@ -9,6 +9,8 @@ from typing import Any
 from fastconv.errors import MissingDependencyError
 
 _turn = threading.RLock()
+_limits: list[int] = []
+"""Of the blocks that are open; only the thread that has the turn opens one."""
 
 
 @contextmanager
@@ -19,8 +21,16 @@ def limited_threads(threads: int) -> Iterator[None]:
     left last would otherwise restore what another had set.
     """
     controller = _controller()
-    with _turn, controller.limit(limits=threads, user_api="blas"):
-        yield
+    with _turn:
+        if _limits and _limits[-1] == threads:  # nested in a block that has set it already
+            yield
+            return
+        with controller.limit(limits=threads, user_api="blas"):
+            _limits.append(threads)
+            try:
+                yield
+            finally:
+                _limits.pop()
 
 
 @cache

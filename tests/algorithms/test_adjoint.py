@@ -20,6 +20,11 @@ def other(problem, direction):
     return Problem.parse(str(problem).replace("forward", direction))
 
 
+def part(problem, inputs, name):
+    """The first output by an algorithm, or by whichever is planned if it refuses the direction."""
+    return solved(problem, inputs, name if name in accepting(problem) else None)[0]
+
+
 def forward_lines(operation):
     return [
         (line, name)
@@ -36,8 +41,8 @@ def check_conv(problem, name):
     w = ints(*geometry.weight_shape, dtype=dtype, seed=2)
     gy = ints(*geometry.output_shape, dtype=dtype, seed=3)
     (y,) = solved(problem, (x, w, None), name)
-    (gx,) = solved(other(problem, "input_gradient"), (w, gy), name)
-    (gw,) = solved(other(problem, "weight_gradient"), (x, gy), name)
+    gx = part(other(problem, "input_gradient"), (w, gy), name)
+    gw = part(other(problem, "weight_gradient"), (x, gy), name)
     assert inner(y, gy) == inner(x, gx) == inner(w, gw)
 
 
@@ -46,7 +51,7 @@ def check_columns(problem, name):
     x = ints(*window.input_shape, dtype=problem.dtype, seed=1)
     c = ints(*window.columns_shape, dtype=problem.dtype, seed=2)
     (columns,) = solved(problem, (x, np.zeros((), problem.dtype)), name)
-    (back,) = solved(other(problem, "input_gradient"), (c,), name)
+    back = part(other(problem, "input_gradient"), (c,), name)
     assert inner(columns, c) == inner(x, back)
 
 

@@ -8,8 +8,8 @@ def break_algorithm(monkeypatch, name, mistake):
     kind = type(next(algorithm for algorithm in ALGORITHMS if algorithm.name == name))
     right = kind.run
 
-    def wrong(self, problem, inputs, outputs, limit):
-        right(self, problem, inputs, outputs, limit)
+    def wrong(self, problem, inputs, outputs, limit, threads):
+        right(self, problem, inputs, outputs, limit, threads)
         mistake(problem, inputs, outputs)
 
     monkeypatch.setattr(kind, "run", wrong)

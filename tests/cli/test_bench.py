@@ -72,13 +72,31 @@ def test_peers(command):
     for name in found:
         assert f"{name} found" in out
         assert f"{name}: " in out  # the line of its mean
+    assert "prepared" in out
+    assert ("best peer: " in out) == bool(found)
+
+
+def test_threads_are_set_back(command):
+    from fastconv.plan import current_settings
+
+    before = current_settings()
+    assert command(*SMALL, "--threads", "2")[0] == 0
+    assert current_settings() == before
+
+
+def test_a_wrong_prepared_result_is_noticed(command, monkeypatch):
+    from fastconv import PreparedConv
+
+    call = PreparedConv.__call__
+    monkeypatch.setattr(PreparedConv, "__call__", lambda self, x: call(self, x) + 1)
+    assert command(*SMALL, "--roofline")[0] == 1
 
 
 def test_a_wrong_result_is_exit_code_1(command, monkeypatch):
     def wrong(problem, inputs, outputs):
         outputs[0][...] += 1
 
-    break_algorithm(monkeypatch, "im2col_gemm", wrong)
+    break_algorithm(monkeypatch, "implicit_gemm", wrong)
     code, out, _ = command(*SMALL)
     assert code == 1
     assert "differ by more than rounding: lenet.conv2" in out

@@ -8,7 +8,7 @@ def test_it_shows_what_is_there(command):
     assert (code, err) == (0, "")
     assert f"numpy {np.__version__}" in out
     assert ", ".join(algorithm.name for algorithm in ALGORITHMS) in out
-    for word in ("CPU features", "BLAS", "threads = None", "compiled loops", "platform"):
+    for word in ("CPU features", "BLAS", "threads = None", "compiled code", "kept in", "platform"):
         assert word in out
 
 
@@ -19,3 +19,11 @@ def test_without_numba_and_threadpoolctl(command, missing, monkeypatch):
     assert code == 0
     assert "threadpoolctl tells it" in out
     assert "Numba tells them" in out
+    assert "kept in" not in out
+
+
+def test_where_compiled_code_is_kept_is_said_once(command, monkeypatch):
+    assert command("info")[1].count("kept in") == 1
+    monkeypatch.setattr("fastconv.kernels.disk_cache.cache_folder", lambda: None)
+    out = command("info")[1]
+    assert out.count("not kept: no folder can be written") == 1

@@ -10,7 +10,7 @@ import fastconv
 from fastconv.cli.app import app
 from tests.cli.conftest import one_line
 
-COMMANDS = ("demo", "bench", "check", "info")
+COMMANDS = ("demo", "bench", "check", "warmup", "info")
 
 
 def python(*arguments):

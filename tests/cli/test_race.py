@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastconv import Problem
-from fastconv.cli.contenders import ENGINE, REFERENCE, WINDOW_VIEW
+from fastconv.cli.contenders import ENGINE, PREPARED, REFERENCE, WINDOW_VIEW
 from fastconv.cli.layers import Layer
 from fastconv.cli.race import moved_bytes, race, relative_error
 
@@ -66,6 +66,14 @@ def test_a_wrong_engine_is_noticed():
     outcome = race(CONV, (Fake("judge", change=1e-2), ENGINE), seconds=0.02)
     assert not outcome.agrees
     assert outcome.errors["engine"] > 1e-4
+
+
+def test_the_prepared_engine_is_compared_too():
+    outcome = race(CONV, (*OWN, PREPARED), seconds=0.02)
+    assert outcome.agrees
+    assert set(outcome.errors) == {"window view", "engine", "engine prepared"}
+    assert outcome.ratio("engine prepared") > 0
+    assert outcome.peer_ratio is None
 
 
 def test_a_slow_contender_runs_once_and_a_fast_one_often():

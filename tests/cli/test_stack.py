@@ -34,7 +34,7 @@ def test_the_first_bank_finds_edges(channels):
     x = np.zeros((1, channels, 5, 6), np.float32)
     x[..., 3:] = 1  # brighter to the right
     vertical, horizontal = stage.step(F, x)[0]
-    np.testing.assert_allclose(vertical, [[0, 3, 3, 0]] * 3, rtol=1e-6)
+    np.testing.assert_allclose(vertical, [[0, 3, 3, 0]] * 3, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(horizontal, 0, atol=1e-6)
 
 

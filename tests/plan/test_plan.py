@@ -6,7 +6,15 @@ import pytest
 import fastconv as F
 from fastconv import PlanError, Problem, settings
 from fastconv.plan import Settings, plan_for
-from tests.helpers import NAMES, NUMPY_NAMES, accepting, all_lines, inputs_of, outputs_of
+from tests.helpers import (
+    FAST_NAMES,
+    NAMES,
+    NUMPY_NAMES,
+    accepting,
+    all_lines,
+    inputs_of,
+    outputs_of,
+)
 
 CONV = Problem.parse("conv forward x=2x4x11x11 w=6x4x3x3 float32")
 POINTWISE = Problem.parse("conv forward x=2x4x9x9 w=6x4x1x1 float32")
@@ -39,21 +47,39 @@ def test_the_naive_loops_are_never_preferred():
         assert plan_for(Problem.parse(line)).algorithm != "naive", line
 
 
-def test_one_tap_is_pointwise():
-    assert plan_for(POINTWISE).algorithm == "pointwise"
-    assert plan_for(POINTWISE).scratch_bytes == 0
+def test_one_tap_is_pointwise_and_needs_no_columns():
+    plan = plan_for(POINTWISE)
+    assert "pointwise" in plan.candidates
+    assert plan.candidates.index("pointwise") < plan.candidates.index("im2col_gemm")
+    with settings(algorithm="pointwise"):
+        assert plan_for(POINTWISE).scratch_bytes == 0
     assert "tap" in plan_for(CONV).refusals["pointwise"]
 
 
-def test_printing_shows_everything():
-    text = str(plan_for(CONV))
+def test_compiled_tiles_are_preferred_forward_and_refuse_gradients():
+    assert plan_for(CONV).algorithm == "implicit_gemm"
+    for direction in ("input_gradient", "weight_gradient"):
+        plan = plan_for(Problem.parse(str(CONV).replace("forward", direction)))
+        assert plan.algorithm == "im2col_gemm"
+        assert direction in plan.refusals["implicit_gemm"]
+
+
+@pytest.mark.parametrize("name", [None, "im2col_gemm", "naive"])
+def test_printing_shows_everything(name):
+    with settings(algorithm=name, threads=3):
+        plan = plan_for(CONV)
+    text = str(plan)
     assert f"problem    {CONV}" in text
-    assert "algorithm  im2col_gemm" in text
+    assert f"algorithm  {name or 'implicit_gemm'}\n" in text
     assert "output     (2, 6, 9, 9)" in text
+    assert f"scratch    {plan.scratch_bytes / MIB:.2f} MiB of" in text
+    assert "work       0.1 Mflop" in text
+    assert f"threads    3{', of BLAS' if name == 'im2col_gemm' else ''}\n" in text
     assert "exact      yes" in text
-    assert "accepted   im2col_gemm, naive" in text
-    for name, reason in plan_for(CONV).refusals.items():
-        assert f"refused    {name}: {reason}" in text
+    assert f"accepted   {', '.join(plan.candidates)}\n" in f"{text}\n"
+    for refused, reason in plan.refusals.items():
+        assert f"refused    {refused}: {reason}" in text
+    assert set(plan.refusals) | set(plan.candidates) == set(NAMES)
     assert f"of {Settings().max_scratch_bytes / MIB:.2f} MiB" in text
 
 
@@ -64,7 +90,7 @@ def test_plans_are_cached_by_problem_and_settings():
         forced = plan_for(CONV)
         assert forced is not plan_for(POOL)
         assert forced.algorithm == "naive"
-    assert plan_for(CONV).algorithm == "im2col_gemm"
+    assert plan_for(CONV).algorithm == "implicit_gemm"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -177,7 +203,7 @@ LARGE = [
 @pytest.mark.parametrize("limit", [256 * KIB, 1 * MIB, 32 * MIB], ids=lambda n: f"{n // KIB}KiB")
 @pytest.mark.parametrize(
     ("line", "name"),
-    [(line, name) for line in LARGE for name in accepting(Problem.parse(line), NUMPY_NAMES)],
+    [(line, name) for line in LARGE for name in accepting(Problem.parse(line), FAST_NAMES)],
 )
 def test_scratch_memory_is_what_the_plan_says(line, name, limit):
     problem = Problem.parse(line)
@@ -189,6 +215,8 @@ def test_scratch_memory_is_what_the_plan_says(line, name, limit):
             return
     assert plan.scratch_bytes <= limit == plan.max_scratch_bytes
     inputs, outputs = inputs_of_zeros(problem), outputs_of(problem)
+    if plan.algorithm not in NUMPY_NAMES:
+        plan.run(inputs, outputs)  # compiles
     tracemalloc.start()
     try:
         plan.run(inputs, outputs)
@@ -229,4 +257,6 @@ def inputs_of_zeros(problem):
 @pytest.mark.parametrize("line", [line for line in LARGE if "300x300" not in line])
 def test_some_numpy_algorithm_manages_with_a_mebibyte_if_a_plane_is_small(line):
     with settings(max_scratch_bytes=MIB):
-        assert plan_for(Problem.parse(line)).algorithm in NUMPY_NAMES
+        plan = plan_for(Problem.parse(line))
+    assert plan.algorithm in FAST_NAMES
+    assert set(plan.candidates) & set(NUMPY_NAMES)

@@ -3,6 +3,8 @@ import threading
 import pytest
 
 import fastconv as F
+from fastconv.algorithms import ALGORITHMS
+from fastconv.kernels.pool import cores
 from fastconv.plan.threads import limited_threads
 from tests.helpers import ints, python, same
 
@@ -25,20 +27,50 @@ def test_the_limit_holds_inside_and_is_lifted_after(threads):
     assert blas_threads() == before
 
 
+@pytest.mark.parametrize("name", [None, "im2col_gemm", "naive"])
 @pytest.mark.parametrize("threads", [1, 2, 64])
-def test_results_do_not_depend_on_the_number(threads):
+def test_results_do_not_depend_on_the_number(threads, name):
     x, w = ints(2, 3, 9, 9), ints(4, 3, 3, 3)
-    expected = F.conv2d(x, w)
-    with F.settings(threads=threads):
-        same(F.conv2d(x, w), expected)
+    with F.settings(algorithm=name):
+        expected = F.conv2d(x, w)
+        with F.settings(threads=threads):
+            same(F.conv2d(x, w), expected)
 
 
-def test_the_plan_names_them():
-    with F.settings(threads=2):
+@pytest.mark.parametrize(
+    ("name", "of_blas"), [(None, False), ("im2col_gemm", True), ("naive", False)]
+)
+def test_the_plan_names_them(name, of_blas):
+    with F.settings(threads=5, algorithm=name):
         plan = F.explain("conv2d", (1, 3, 8, 8), (4, 3, 3, 3))
-    assert plan.threads == 2
-    assert "threads    2" in str(plan)
-    assert F.explain("conv2d", (1, 3, 8, 8), (4, 3, 3, 3)).threads is None
+    assert plan.threads == 5
+    assert plan.limits_blas == of_blas
+    assert f"threads    5{', of BLAS' if of_blas else ''}\n" in str(plan)
+
+
+@pytest.mark.parametrize("name", [None, "im2col_gemm"])
+def test_unless_set_they_are_the_cores_and_blas_is_left_alone(name):
+    with F.settings(algorithm=name):
+        plan = F.explain("conv2d", (1, 3, 8, 8), (4, 3, 3, 3))
+    assert plan.threads == cores() >= 1
+    assert not plan.limits_blas
+
+
+@pytest.mark.parametrize(("name", "inside"), [("im2col_gemm", 1), ("implicit_gemm", None)])
+def test_blas_is_limited_only_while_an_algorithm_uses_it(name, inside, monkeypatch):
+    before, seen = blas_threads(), []
+    (algorithm,) = (a for a in ALGORITHMS if a.name == name)
+    run = type(algorithm).run
+
+    def recorded(*arguments):
+        seen.append(blas_threads())
+        run(*arguments)
+
+    monkeypatch.setattr(type(algorithm), "run", recorded)
+    with F.settings(threads=1, algorithm=name):
+        F.conv2d(ints(1, 3, 8, 8), ints(4, 3, 3, 3))
+    assert seen == [before if inside is None else {inside}]
+    assert blas_threads() == before
 
 
 def test_overlapping_limits_leave_blas_as_it_was():
@@ -60,7 +92,7 @@ def test_overlapping_limits_leave_blas_as_it_was():
     assert blas_threads() == before
 
 
-def test_without_threadpoolctl_the_error_says_what_to_install():
+def test_without_threadpoolctl_what_limits_blas_says_what_to_install():
     printed = python(
         """
 import sys
@@ -68,11 +100,17 @@ sys.modules["threadpoolctl"] = None
 import fastconv as F, numpy as np
 x, w = np.ones((1, 1, 4)), np.ones((1, 1, 2))
 F.conv1d(x, w)
+with F.settings(algorithm="im2col_gemm"):
+    F.conv1d(x, w)
+with F.settings(threads=2):
+    print(F.conv1d(x, w).ravel().tolist())
 try:
-    with F.settings(threads=2):
+    with F.settings(threads=2, algorithm="im2col_gemm"):
         F.conv1d(x, w)
 except F.MissingDependencyError as error:
     print(error)
 """
     )
-    assert "pip install threadpoolctl" in printed
+    result, message = printed.splitlines()
+    assert result == "[2.0, 2.0, 2.0]"
+    assert "pip install threadpoolctl" in message

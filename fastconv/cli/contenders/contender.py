@@ -26,6 +26,6 @@ class Contender(Protocol):
     def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:
         """Return the call to be timed, which returns the result; all else is done here.
 
-        `threads` is for libraries with threads of their own; those of NumPy's BLAS are set for
-        the whole process by whoever times the call.
+        `threads` is for other libraries; fastconv's own threads and those of NumPy's BLAS are set
+        for the whole process by whoever times the call, with `own_threads`.
         """

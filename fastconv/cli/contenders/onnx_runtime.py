@@ -27,8 +27,8 @@ class OnnxRuntime:
         """Accept convolutions and pools forward, in float32."""
         if problem.operation not in NODES or problem.direction != "forward" or problem.indices:
             return "convolutions and pools forward only"
-        if problem.divisor is not None:
-            return "no divisor"
+        if problem.divisor is not None or problem.activation is not None:
+            return "no divisor, no activation"
         axes = problem.window.axes
         if problem.operation == "avg_pool" and any(axis.dilation > 1 for axis in axes):
             return "averages have no dilation"

@@ -1,5 +1,7 @@
 """fastconv itself through its public names: the engine, and the reference."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
@@ -13,11 +15,17 @@ from fastconv.cli.contenders.contender import Call
 from fastconv.cli.draft import Draft
 from fastconv.cli.operands import operands
 from fastconv.dtypes import Array
+from fastconv.plan import current_settings
+from fastconv.plan.threads import limited_threads
 from fastconv.problem import Problem
 
 
 class Engine:
-    """`import fastconv as F`."""
+    """`import fastconv as F`.
+
+    Its threads are set around a whole run by `own_threads`: to enter settings in every call would
+    take longer than the smallest layers.
+    """
 
     name = "engine"
 
@@ -32,6 +40,39 @@ class Engine:
     def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:
         """Bind the public function."""
         return public_call(fastconv, problem, inputs)
+
+
+class EnginePrepared:
+    """`fastconv.prepare_conv`, which packs the weight once, as ONNX Runtime's sessions do."""
+
+    name = "engine prepared"
+
+    def available(self) -> bool:
+        """Return True: it needs nothing else."""
+        return True
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Accept convolutions forward, which are what can be prepared."""
+        if problem.operation == "conv" and problem.direction == "forward":
+            most = problem.conv.rank <= 3
+            return None if most else "up to 3 spatial dimensions"
+        return "convolutions forward only"
+
+    def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:
+        """Prepare the convolution, and call it once, for that is when it packs."""
+        x, w, *bias = inputs
+        stride, padding, dilation = _steps(problem)
+        layer = fastconv.prepare_conv(
+            w,
+            bias[0] if bias else None,
+            stride,
+            padding,
+            dilation,
+            problem.conv.groups,
+            activation=problem.activation,
+        )
+        layer(x)
+        return partial(layer, x)
 
 
 class Reference:
@@ -52,6 +93,19 @@ class Reference:
         smallest = _smallest(problem)
         public_call(reference, smallest, operands(smallest))()
         return public_call(reference, problem, inputs)
+
+
+@contextmanager
+def own_threads(threads: int) -> Iterator[None]:
+    """Let BLAS and fastconv use so many threads inside the block, in the whole process."""
+    before = current_settings().threads
+    fastconv.configure(threads=threads)
+    try:
+        # BLAS is limited here too, for contenders that use NumPy alone
+        with limited_threads(threads):
+            yield
+    finally:
+        fastconv.configure(threads=before)
 
 
 def public_call(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
@@ -90,7 +144,10 @@ def _conv(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     steps = (stride, padding, dilation, geometry.groups)
     first, second, *rest = inputs
     if problem.direction == "forward":
-        return partial(getattr(module, name), first, second, *rest, *steps)
+        function = partial(getattr(module, name), first, second, *rest, *steps)
+        if problem.activation is None:
+            return function
+        return partial(function, activation=problem.activation)
     if problem.direction == "input_gradient":
         return partial(
             getattr(module, f"{name}_input"), geometry.input_shape, first, second, *steps

@@ -26,6 +26,8 @@ class PyTorch:
             return "convolutions and pools only"
         if problem.operation != "conv" and problem.direction != "forward":
             return "pools forward only"
+        if problem.activation is not None:
+            return "no activation"
         if any(axis.before != axis.after for axis in problem.window.axes):
             return "padding is not alike on both sides"
         if problem.operation != "conv":

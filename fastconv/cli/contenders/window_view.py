@@ -22,7 +22,8 @@ class WindowView:
     def rejects(self, problem: Problem) -> str | None:
         """Accept the plain cases: the point of it is that it is short."""
         if problem.operation == "conv":
-            return None if problem.direction == "forward" else "forward only"
+            plain = problem.direction == "forward" and problem.activation is None
+            return None if plain else "forward only, no activation"
         if problem.operation not in ("max_pool", "avg_pool") or problem.direction != "forward":
             return "convolutions and pools only"
         if problem.window.ceil_mode or problem.indices or problem.divisor is not None:

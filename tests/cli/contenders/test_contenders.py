@@ -5,7 +5,15 @@ import pytest
 
 from fastconv import Problem
 from fastconv.cli.compare import largest_difference
-from fastconv.cli.contenders import CONTENDERS, ENGINE, PEERS, REFERENCE, WINDOW_VIEW
+from fastconv.cli.contenders import (
+    CONTENDERS,
+    ENGINE,
+    PEERS,
+    PREPARED,
+    REFERENCE,
+    WINDOW_VIEW,
+    own_threads,
+)
 from fastconv.cli.operands import operands, run_problem, tolerance
 from fastconv.cli.problems import edge_problems
 
@@ -16,6 +24,7 @@ def test_names():
     assert [contender.name for contender in CONTENDERS] == [
         "reference",
         "engine",
+        "engine prepared",
         "window view",
         "PyTorch",
         "ONNX Runtime",
@@ -57,6 +66,12 @@ def test_fastconv_accepts_everything():
         (WINDOW_VIEW, "conv weight_gradient x=1x2x8 w=3x2x3 float32"),
         (WINDOW_VIEW, "max_pool forward x=1x2x8 k=3 s=2 ceil=1 float32"),
         (WINDOW_VIEW, "avg_pool forward x=1x2x8 k=3 s=2 p=1 pad=0 float32"),
+        (WINDOW_VIEW, "conv forward x=1x2x8 w=3x2x3 act=relu float32"),
+        (PREPARED, "conv weight_gradient x=1x2x8 w=3x2x3 float32"),
+        (PREPARED, "conv forward x=1x1x2x2x2x2 w=1x1x1x1x1x1 float32"),
+        (PREPARED, "max_pool forward x=1x2x8 k=3 float32"),
+        (PEERS[0], "conv forward x=1x2x8 w=3x2x3 act=relu float32"),
+        (PEERS[1], "conv forward x=1x2x8 w=3x2x3 act=relu float32"),
         (PEERS[0], "columns forward x=1x2x8 k=3 float32"),
         (PEERS[0], "conv forward x=1x2x8 w=3x2x3 p=1:0 float32"),
         (PEERS[0], "max_pool forward x=1x2x8 k=3 p=2 float32"),
@@ -67,6 +82,30 @@ def test_fastconv_accepts_everything():
 )
 def test_refusals_have_a_reason(contender, line):
     assert contender.rejects(Problem.parse(line))
+
+
+def test_own_threads_are_set_and_set_back(monkeypatch):
+    import fastconv
+    from fastconv.plan import current_settings
+
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def blas():
+        pools = threadpoolctl.threadpool_info()
+        return {pool["num_threads"] for pool in pools if pool["user_api"] == "blas"}
+
+    before = current_settings(), blas()
+    with own_threads(1):
+        assert current_settings().threads == 1
+        assert fastconv.explain("conv2d", (1, 1, 4, 4), (1, 1, 2, 2)).threads == 1
+        assert blas() == {1}
+        gradient = Problem.parse("conv input_gradient x=1x2x8 w=3x2x3 float32")
+        ENGINE.prepare(gradient, operands(gradient))()  # limits BLAS inside the limit
+        assert blas() == {1}
+    assert (current_settings(), blas()) == before
+    with pytest.raises(ZeroDivisionError), own_threads(2):
+        raise ZeroDivisionError
+    assert (current_settings(), blas()) == before
 
 
 def test_what_is_not_installed_is_not_available(monkeypatch):
