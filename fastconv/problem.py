@@ -78,6 +78,16 @@ class Problem:
         return cast(ScatterGeometry, self.geometry)
 
     @cached_property
+    def x_shape(self) -> tuple[int, ...]:
+        """The shape of the input, in the problem's layout."""
+        return self._in_layout(self.geometry.input_shape)
+
+    def _in_layout(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.layout == "channels_last":
+            return (shape[0], *shape[2:], shape[1])
+        return shape
+
+    @cached_property
     def result_shape(self) -> tuple[int, ...]:
         """The shape of what the problem computes."""
         if self.direction == "weight_gradient":
@@ -86,10 +96,7 @@ class Problem:
             return self.geometry.input_shape
         if self.operation == "columns":
             return self.window.columns_shape
-        batch, channels, *out = self.geometry.output_shape
-        if self.layout == "channels_last":
-            return (batch, *out, channels)
-        return (batch, channels, *out)
+        return self._in_layout(self.geometry.output_shape)
 
     @cached_property
     def flops(self) -> int:

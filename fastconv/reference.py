@@ -71,12 +71,13 @@ def prepare_conv(
     groups: int = 1,
     *,
     activation: str | None = None,
+    layout: str = "channels_first",
 ) -> PreparedConv:
     """Return a convolution that calls the loops with the same weight each time.
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, activation
+    weight, bias, stride, padding, dilation, groups, activation, layout
         As for `fastconv.prepare_conv`.
 
     Returns
@@ -96,7 +97,7 @@ def prepare_conv(
     array([[[-1., -2.]]])
     """
     place = (stride, padding, dilation, groups)
-    return PreparedConv(weight, bias, *place, activation, algorithm="naive")
+    return PreparedConv(weight, bias, *place, activation, layout, algorithm="naive")
 
 
 def sliding_windows(

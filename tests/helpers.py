@@ -86,7 +86,7 @@ def inputs_of(problem, seed=0):
     kind = (problem.operation, problem.direction)
     if kind == ("conv", "forward"):
         weight = array(*geometry.weight_shape)
-        return array(*geometry.input_shape), weight, array(geometry.out_channels)
+        return array(*problem.x_shape), weight, array(geometry.out_channels)
     if kind == ("conv", "input_gradient"):
         return array(*geometry.weight_shape), array(*geometry.output_shape)
     if kind == ("conv", "weight_gradient"):
@@ -172,6 +172,9 @@ def expected(problem, inputs):
 
 def _conv(problem, inputs):
     geometry, place = problem.conv, (*place_of(problem), problem.conv.groups)
+    if problem.direction == "forward" and problem.layout == "channels_last":
+        first = np.moveaxis(inputs[0], -1, 1)
+        return (np.moveaxis(oracle.conv(first, *inputs[1:], *place), 1, -1),)
     if problem.direction == "forward":
         return (oracle.conv(*inputs, *place),)
     if problem.direction == "input_gradient":

@@ -36,6 +36,7 @@ class Draft:
     count_include_pad: bool = True
     divisor: int | None = None
     activation: str | None = None
+    layout: str = "channels_first"
     dtype: str = "float32"
 
     @classmethod
@@ -70,6 +71,7 @@ class Draft:
             count_include_pad=problem.count_include_pad,
             divisor=problem.divisor,
             activation=problem.activation,
+            layout=problem.layout,
             dtype=problem.dtype.name,
         )
 
@@ -90,6 +92,7 @@ class Draft:
             self.count_include_pad,
             self.divisor,
             self.activation,
+            self.layout,
         )
 
     def _geometry(self) -> Geometry:

@@ -10,7 +10,7 @@ from fastconv.activations import ACTIVATIONS
 from fastconv.cli.draft import Draft
 from fastconv.dtypes import NAMES
 from fastconv.errors import ShapeError
-from fastconv.parameters import Ints
+from fastconv.parameters import LAYOUTS, Ints
 from fastconv.problem import DIRECTIONS, Operation, Problem
 
 MOST_WORK = 2_000_000
@@ -67,6 +67,7 @@ def random_draft(rng: np.random.Generator) -> Draft:
         count_include_pad=not (average and _coin(rng)),
         divisor=int(rng.choice([-3, 2, 7])) if average and rng.random() < 0.2 else None,
         activation=_activation(rng) if (operation, direction) == ("conv", "forward") else None,
+        layout=_layout(rng) if (operation, direction) == ("conv", "forward") else LAYOUTS[0],
         dtype=dtype,
     )
 
@@ -101,6 +102,11 @@ def _pads(rng: np.random.Generator, rank: int) -> tuple[tuple[int, int], ...]:
     most = 7 if rng.random() < 0.2 else 2
     pairs = rng.integers(0, most + 1, (rank, 2)).tolist()
     return tuple((low, low if form == 1 else high) for low, high in pairs)
+
+
+def _layout(rng: np.random.Generator) -> str:
+    """Draw a layout."""
+    return str(rng.choice(LAYOUTS))
 
 
 def _activation(rng: np.random.Generator) -> str | None:

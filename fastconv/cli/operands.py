@@ -127,7 +127,7 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
     if problem.operation == "conv":
         conv = problem.conv
         return {
-            "forward": [conv.input_shape, conv.weight_shape, (conv.out_channels,)],
+            "forward": [problem.x_shape, conv.weight_shape, (conv.out_channels,)],
             "input_gradient": [conv.weight_shape, conv.output_shape],
             "weight_gradient": [conv.input_shape, conv.output_shape],
         }[problem.direction]

@@ -19,6 +19,7 @@ PLAINEST = {
     "count_include_pad": True,
     "divisor": None,
     "activation": None,
+    "layout": "channels_first",
 }
 
 

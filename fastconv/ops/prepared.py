@@ -81,6 +81,7 @@ class PreparedConv:
         dilation: IntOrInts = 1,
         groups: int = 1,
         activation: str | None = None,
+        layout: str = "channels_first",
         algorithm: str | None = None,
     ) -> None:
         w = plain_array("weight", weight)
@@ -97,6 +98,7 @@ class PreparedConv:
             parameters.integer("groups", groups),
         )
         self._activation = activations.checked(activation)
+        self._layout = parameters.layout(layout)
         self._algorithm = algorithm
         given = {"weight": w} if bias is None else {"weight": w, "bias": bias}
         # copies, so that what the caller changes later does not matter
@@ -157,6 +159,8 @@ class PreparedConv:
             words.insert(0, "bias")
         if self._activation is not None:
             words.append(f"activation={self._activation!r}")
+        if self._layout != "channels_first":
+            words.append(f"layout={self._layout!r}")
         if self._algorithm is not None:
             words.append(f"algorithm={self._algorithm!r}")
         shape = "x".join(map(str, self.weight.shape))
@@ -164,7 +168,10 @@ class PreparedConv:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made from; what it has packed is packed again."""
-        return type(self), (*self._own, *self._said, self._activation, self._algorithm)
+        return type(self), (
+            *(*self._own, *self._said),
+            *(self._activation, self._layout, self._algorithm),
+        )
 
     def _check(self, own: list[Array]) -> None:
         """Raise what a call would, on the smallest input that the weight fits."""
@@ -188,7 +195,7 @@ class PreparedConv:
             return x, ready
         problem = conv_problem(
             *("forward", self._rank, x.shape, self._own[0].shape, *self._place),
-            *(x.dtype, self._activation),
+            *(x.dtype, self._activation, self._layout),
         )
         with _packing:
             ready = self._ready.get(key)
@@ -216,9 +223,7 @@ class PreparedConv:
             # one for all problems that read the same packing
             weight = self._packed.setdefault((plan.algorithm, *packed.key), packed)
         solve = plan.bind(weight, b)
-        return _Ready(
-            solve, problem.geometry.input_shape, plan.output_shape, problem.dtype, batched
-        )
+        return _Ready(solve, problem.x_shape, plan.output_shape, problem.dtype, batched)
 
     def _into(self, out: Array, ready: _Ready, x: Array) -> Array:
         batch = x.reshape(ready.input_shape)
@@ -236,6 +241,7 @@ def prepare_conv(
     groups: int = 1,
     *,
     activation: str | None = None,
+    layout: str = "channels_first",
 ) -> PreparedConv:
     """Return a convolution by a weight that stays the same, to be called with many inputs.
 
@@ -247,7 +253,7 @@ def prepare_conv(
         `(C_out, C_in // groups, *kernel)`, float32 or float64; it tells 1-D, 2-D or 3-D. Copied.
     bias : array_like, optional
         `(C_out,)`. Copied.
-    stride, padding, dilation, groups, activation
+    stride, padding, dilation, groups, activation, layout
         As for `conv2d`.
 
     Returns
@@ -267,7 +273,7 @@ def prepare_conv(
     >>> layer(np.array([[[1.0, 2.0, 4.0]]]))
     array([[[3.5, 7.5, 6.5]]])
     """
-    return PreparedConv(weight, bias, stride, padding, dilation, groups, activation)
+    return PreparedConv(weight, bias, stride, padding, dilation, groups, activation, layout)
 
 
 def _read_only(array: Array) -> Array:

@@ -17,7 +17,13 @@ def inner(first, second):
 
 
 def other(problem, direction):
-    return Problem.parse(str(problem).replace("forward", direction))
+    """Another direction of a problem; gradients have channels first only."""
+    line = str(problem).replace("forward", direction).replace(" layout=last", "")
+    return Problem.parse(line)
+
+
+def channels_last(array, problem):
+    return np.moveaxis(array, 1, -1) if problem.layout == "channels_last" else array
 
 
 def part(problem, inputs, name):
@@ -40,10 +46,10 @@ def check_conv(problem, name):
     x = ints(*geometry.input_shape, dtype=dtype, seed=1)
     w = ints(*geometry.weight_shape, dtype=dtype, seed=2)
     gy = ints(*geometry.output_shape, dtype=dtype, seed=3)
-    (y,) = solved(problem, (x, w, None), name)
+    (y,) = solved(problem, (channels_last(x, problem), w, None), name)
     gx = part(other(problem, "input_gradient"), (w, gy), name)
     gw = part(other(problem, "weight_gradient"), (x, gy), name)
-    assert inner(y, gy) == inner(x, gx) == inner(w, gw)
+    assert inner(y, channels_last(gy, problem)) == inner(x, gx) == inner(w, gw)
 
 
 def check_columns(problem, name):

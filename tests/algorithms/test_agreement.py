@@ -73,5 +73,6 @@ def test_agree_with_each_other_on_any_problem(problem):
 @pytest.mark.parametrize(("line", "name"), [c for c in CASES if c[0].startswith("conv forward")])
 def test_without_bias(line, name, by_oracle):
     problem, (x, w, b), (with_bias,) = by_oracle(line)
-    without = with_bias - b.reshape(-1, *(1,) * problem.conv.rank)
+    channels_last = problem.layout == "channels_last"
+    without = with_bias - b.reshape(-1, *(1,) * (0 if channels_last else problem.conv.rank))
     check(solved(problem, (x, w, None), name), (without,))

@@ -116,7 +116,8 @@ def test_the_callers_failure_comes_after_the_workers_are_done():
         if threading.current_thread().name == "fastconv":
             started.set()
             raising.wait(PATIENCE)
-            sum(range(10**6))
+            for _ in range(10**6):
+                pass
             finished.set()
             return
         started.wait(PATIENCE)
@@ -403,3 +404,35 @@ assert same(0)
 last = Last()
 """
     assert program(code, timeout=20) == "True"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals are sent as POSIX does")
+def test_an_interrupt_comes_after_the_workers_are_done():
+    """The caller's arrays are its own again when it sees the exception."""
+    printed = python(
+        """
+import os, signal, threading
+from fastconv.kernels import pool
+
+finished = []
+
+
+def loops(first, last):
+    if threading.current_thread().name != "fastconv":
+        return
+    threading.Event().wait(0.3)  # by now the caller waits
+    if first == 0:
+        os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(10**6):  # lets other threads have their turns, as a call into C does not
+        pass
+    finished.append(first)
+
+
+try:
+    pool.share(loops, (), 3, 3)
+except KeyboardInterrupt:
+    print(sorted(finished), len(pool._idle))
+""",
+        timeout=30,
+    )
+    assert printed == "[0, 1] 2"

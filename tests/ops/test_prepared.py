@@ -31,8 +31,8 @@ def test_as_the_plain_call(line):
     x, w, b = inputs_of(problem)
     parameters = (*place_of(problem), problem.conv.groups)
     for bias in (b, None):
-        layer = F.prepare_conv(w, bias, *parameters)
-        expected = conv(problem)(x, w, bias, *parameters)
+        layer = F.prepare_conv(w, bias, *parameters, layout=problem.layout)
+        expected = conv(problem)(x, w, bias, *parameters, layout=problem.layout)
         for _ in range(2):
             same(layer(x), expected)
         if len(x):
@@ -46,10 +46,11 @@ def test_every_algorithm(name):
         problem = Problem.parse(line)
         x, w, b = inputs_of(problem)
         parameters = (*place_of(problem), problem.conv.groups)
-        layer = F.prepare_conv(w, b, *parameters, activation="relu6")
+        layer = F.prepare_conv(w, b, *parameters, activation="relu6", layout=problem.layout)
         with F.settings(algorithm=name):
             got = layer(x)
-        same(got, conv(problem)(x, w, b, *parameters, activation="relu6"))
+        last = {"activation": "relu6", "layout": problem.layout}
+        same(got, conv(problem)(x, w, b, *parameters, **last))
 
 
 def test_settings_in_force_at_the_call_count():

@@ -25,6 +25,8 @@ class OnnxRuntime:
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept convolutions and pools forward, in float32."""
+        if problem.layout != "channels_first":
+            return "channels first only"
         if problem.operation not in NODES or problem.direction != "forward" or problem.indices:
             return "convolutions and pools forward only"
         if problem.divisor is not None or problem.activation is not None:

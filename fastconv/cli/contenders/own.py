@@ -70,6 +70,7 @@ class EnginePrepared:
             dilation,
             problem.conv.groups,
             activation=problem.activation,
+            layout=problem.layout,
         )
         layer(x)
         return partial(layer, x)
@@ -145,9 +146,9 @@ def _conv(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     first, second, *rest = inputs
     if problem.direction == "forward":
         function = partial(getattr(module, name), first, second, *rest, *steps)
-        if problem.activation is None:
+        if problem.activation is None and problem.layout == "channels_first":
             return function
-        return partial(function, activation=problem.activation)
+        return partial(function, activation=problem.activation, layout=problem.layout)
     if problem.direction == "input_gradient":
         return partial(
             getattr(module, f"{name}_input"), geometry.input_shape, first, second, *steps

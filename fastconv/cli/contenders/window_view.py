@@ -21,6 +21,8 @@ class WindowView:
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept the plain cases: the point of it is that it is short."""
+        if problem.layout != "channels_first":
+            return "channels first only"
         if problem.operation == "conv":
             plain = problem.direction == "forward" and problem.activation is None
             return None if plain else "forward only, no activation"
