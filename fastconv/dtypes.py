@@ -99,6 +99,14 @@ def _converted(name: str, value: Any) -> Array:
         raise DtypeError(f"{name}: not an array of numbers: {error}") from None
 
 
+def ready(array: Array) -> Array:
+    """Return an array as compiled loops take it: contiguous, aligned and writeable, or a copy.
+
+    Numba takes others for other types, and would compile every loop for each of them again.
+    """
+    return array if array.flags.carray else np.require(array, requirements=["C", "A", "W"])
+
+
 def promoted(**named: Any) -> tuple[Array, ...]:
     """Bring arrays to their common dtype by NumPy's promotion rule.
 

@@ -20,7 +20,7 @@ from fastconv.algorithms.implicit_gemm import (
     SERIAL_FLOPS,
 )
 from fastconv.algorithms.numba_here import numba_installed
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import share
 from fastconv.lowering.taps import LONGEST_SUM, cheapest_widths
@@ -86,7 +86,7 @@ class ChannelsLast:
         packed = w if isinstance(w, Packed) else self.pack(problem, w, b)
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
         items, shares = engine.cut(geometry, threads)
-        flat = np.ascontiguousarray(x).reshape(-1)
+        flat = ready(x).reshape(-1)
         arrays = (flat, packed.panels, packed.bias, y.reshape(-1), engine.table, engine.zeros)
         share(engine.loops, (*arrays, engine.place, shares), items, threads)
 

@@ -18,7 +18,7 @@ import numpy as np
 from fastconv.activations import ACTIVATIONS
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import numba_installed
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import share
 from fastconv.lowering.taps import TILE_WORDS, Image, tile_table
@@ -67,7 +67,7 @@ class ImplicitGemm:
     def scratch(self, problem: Problem, limit: int) -> int:
         """Count the copied input of one sample or more, and the weights of a chunk.
 
-        An input that is not contiguous is copied besides, one sample at a time.
+        Besides, an input that is not contiguous is copied one sample at a time, and such a weight.
         """
         geometry, engine = problem.conv, _engine(problem)
         samples = _samples(problem, limit) if engine.copies else 0
@@ -107,8 +107,8 @@ class ImplicitGemm:
         loops, fixed = engine.loops, (engine.table, shares, 0, items)
 
         def solve(x: Array, y: Array) -> None:
-            if not x.flags.c_contiguous:
-                x = np.ascontiguousarray(x)
+            if not x.flags.carray:
+                x = ready(x)
             loops(x.reshape(-1), weight.panels, weight.bias, y.reshape(-1), *fixed)
 
         return solve
@@ -123,8 +123,9 @@ class ImplicitGemm:
         if not geometry.batch or x is None or w is None:
             return
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
-        in_place = x.flags.c_contiguous and not engine.copies
-        samples = geometry.batch if in_place else _samples(problem, limit)
+        samples = 1
+        if x.flags.carray:
+            samples = _samples(problem, limit) if engine.copies else geometry.batch
         flat_y = y.reshape(-1)
         per_sample = geometry.out_channels * geometry.positions
         bias = w.bias if isinstance(w, Packed) else _packed_bias(engine, geometry, b, problem.dtype)
@@ -167,14 +168,14 @@ class _Engine:
     def read(self, x: Array, threads: int) -> Array:
         """Return the flat image of some samples: the input itself, or its phases."""
         if not self.copies:
-            return np.ascontiguousarray(x).reshape(-1)
+            return ready(x).reshape(-1)
         geometry, image = self.geometry, self.image
         planes = x.shape[0] * geometry.channels
         buffer = np.empty(planes * image.elements + 2 * self.slack, x.dtype)
         body = buffer[self.slack : self.slack + planes * image.elements]
         share(
             self.split_phases,
-            (np.ascontiguousarray(x).reshape(-1), body, *self.phase_place),
+            (ready(x).reshape(-1), body, *self.phase_place),
             planes,
             threads,
         )
@@ -291,7 +292,7 @@ def _pack_weight(
     packed: Array,
 ) -> None:
     channels = geometry.channels // geometry.groups
-    flat = np.ascontiguousarray(w).reshape(-1)
+    flat = ready(w).reshape(-1)
     shape = (geometry.m, channels, geometry.taps, CHANNEL_BLOCK)
     engine.pack_panels(flat, packed, *groups, *panels, *shape)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.algorithms.numba_here import numba_installed
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
 from fastconv.lowering.divisors import divisors
 from fastconv.problem import Problem
@@ -43,7 +43,7 @@ class Naive:
 
 
 def _contiguous(array: Array | None) -> Any:
-    return None if array is None else np.require(array, requirements=["C", "A", "W"])
+    return None if array is None else ready(array)
 
 
 def _conv(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:

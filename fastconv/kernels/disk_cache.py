@@ -123,3 +123,6 @@ def _write_whole(path: Path, data: bytes) -> None:
     except OSError:
         Path(temporary).unlink()
         raise
+
+
+source_hash()  # now, before any file can change under code that is already imported

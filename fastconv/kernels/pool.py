@@ -27,10 +27,18 @@ class _Worker:
     def start(self, job: Callable[[], None]) -> None:
         self._jobs.put(job)
 
-    def wait(self) -> BaseException | None:
-        """Wait for the job, and return what it raised."""
-        self._done.acquire()
-        return self._failure
+    def outcome(self) -> list[BaseException]:
+        """Wait for the job, through any interrupt, and return what was raised meanwhile."""
+        failures: list[BaseException] = []
+        while True:
+            try:
+                self._done.acquire()
+                break
+            except BaseException as interrupt:
+                failures.append(interrupt)
+        if self._failure is not None:
+            failures.append(self._failure)
+        return failures
 
     def _work(self) -> None:
         while True:
@@ -62,16 +70,21 @@ def share(loops: Callable, arguments: tuple, items: int, threads: int) -> None:
     workers = _take(min(threads, items) - 1)
     parts = len(workers) + 1
     bounds = [items * part // parts for part in range(parts + 1)]
-    for worker, first, last in zip(workers, bounds, bounds[1:], strict=False):
-        worker.start(lambda first=first, last=last: loops(*arguments, first, last))
+    started = 0
+    failures: list[BaseException] = []
     try:
+        for worker, first, last in zip(workers, bounds, bounds[1:], strict=False):
+            worker.start(lambda first=first, last=last: loops(*arguments, first, last))
+            started += 1
         loops(*arguments, bounds[parts - 1], items)
-    finally:
-        failures = [worker.wait() for worker in workers]
-        _idle.extend(workers)
-    for failure in failures:
-        if failure is not None:
-            raise failure
+    except BaseException as failure:
+        failures.append(failure)
+    # whatever happens, the caller's arrays are in use until all are done
+    for worker in workers[:started]:
+        failures += worker.outcome()
+    _idle.extend(workers)
+    if failures:
+        raise failures[0]
 
 
 def _take(count: int) -> list[_Worker]:
