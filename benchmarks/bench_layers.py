@@ -43,6 +43,5 @@ def bench_layer(benchmark: BenchmarkFixture, layer: Layer, contender: Contender)
         result = call()
         took = time.perf_counter() - start
         np.testing.assert_allclose(result, expected, rtol=0, atol=2 * tolerance(problem, expected))
-        if benchmark.enabled:
-            rounds = int(min(MOST_ROUNDS, max(1, SECONDS / took)))
-            benchmark.pedantic(call, rounds=rounds)  # type: ignore[no-untyped-call]
+        rounds = int(min(MOST_ROUNDS, max(1, SECONDS / took)))
+        benchmark.pedantic(call, rounds=rounds)  # type: ignore[no-untyped-call]

@@ -37,7 +37,7 @@ ITEMS_PER_THREAD = 4
 """Parts per thread that work is cut into: enough to even out threads of unequal speed."""
 CHUNK_BYTES = 3 * 2**20
 """Weights packed at a time by a call that does not find them packed."""
-SERIAL_FLOPS = 2**22
+SERIAL_FLOPS = 2**24
 """Work below which handing it over costs more than a second thread saves."""
 
 

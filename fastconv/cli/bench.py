@@ -29,6 +29,7 @@ from fastconv.cli.contenders import (
     OWN,
     PEERS,
     PREPARED,
+    PURE_NUMPY,
     REFERENCE,
     WINDOW_VIEW,
     Contender,
@@ -132,7 +133,7 @@ def _check_files(json_file: Path | None, plot_file: Path | None) -> None:
 def _contenders(out: Console, reference: bool, peers: bool, prepared: bool) -> list[Contender]:
     """Return who takes part, the one that the others are compared with first."""
     chosen: list[Contender] = [REFERENCE] if reference else []
-    chosen += [WINDOW_VIEW, ENGINE]
+    chosen += [WINDOW_VIEW, PURE_NUMPY, ENGINE]
     chosen += [PREPARED] if prepared else []
     if peers:
         found = {peer.name: peer.available() for peer in PEERS}

@@ -12,7 +12,7 @@ from fastconv.cli.race import Outcome
 COLOURS = dict(
     zip(
         (contender.name for contender in CONTENDERS),
-        ("#9a9a9a", "#000000", "#8c5fb0", "#3b6fb6", "#d9722e", "#4a9a5b"),
+        ("#9a9a9a", "#000000", "#8c5fb0", "#c9a227", "#3b6fb6", "#d9722e", "#4a9a5b"),
         strict=True,
     )
 )

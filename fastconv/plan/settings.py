@@ -21,7 +21,8 @@ class Settings:
     Attributes
     ----------
     threads : int or None
-        Threads of the multiplies; None leaves NumPy's BLAS as it is. It is applied through
+        Most threads of a call. None is as many as there are cores for compiled algorithms, and
+        leaves NumPy's BLAS as it is for those that use it. A number is applied to BLAS through
         `threadpoolctl` (extra `cli`), for the whole process while the call runs; such calls of
         several Python threads take turns.
     algorithm : str or None

@@ -47,7 +47,7 @@ def test_json(command, tmp_path):
     assert content["machine"]["packages"]["numpy"]
     (record,) = content["layers"]
     assert record["layer"] == "lenet.conv2"
-    assert set(record["seconds"]) == {"reference", "engine", "window view"}
+    assert set(record["seconds"]) == {"reference", "engine", "pure NumPy", "window view"}
 
 
 def test_plot(command, tmp_path):

@@ -5,16 +5,30 @@ To add one: write its file with the members of `Contender`, and give it its plac
 
 from fastconv.cli.contenders.contender import Call, Contender
 from fastconv.cli.contenders.onnx_runtime import OnnxRuntime
-from fastconv.cli.contenders.own import Engine, EnginePrepared, Reference, own_threads
+from fastconv.cli.contenders.own import (
+    Engine,
+    EnginePrepared,
+    PureNumpy,
+    Reference,
+    own_threads,
+)
 from fastconv.cli.contenders.pytorch import PyTorch
 from fastconv.cli.contenders.window_view import WindowView
 
 REFERENCE, ENGINE, PREPARED, WINDOW_VIEW = Reference(), Engine(), EnginePrepared(), WindowView()
+PURE_NUMPY = PureNumpy()
 OWN = (ENGINE.name, PREPARED.name)
 """The engine's names: all others are what it is compared with."""
 PEERS: tuple[Contender, ...] = (PyTorch(), OnnxRuntime())
 """Other libraries, which may or may not be installed."""
-CONTENDERS: tuple[Contender, ...] = (REFERENCE, ENGINE, PREPARED, WINDOW_VIEW, *PEERS)
+CONTENDERS: tuple[Contender, ...] = (
+    REFERENCE,
+    ENGINE,
+    PREPARED,
+    PURE_NUMPY,
+    WINDOW_VIEW,
+    *PEERS,
+)
 
 __all__ = [
     "CONTENDERS",
@@ -22,6 +36,7 @@ __all__ = [
     "OWN",
     "PEERS",
     "PREPARED",
+    "PURE_NUMPY",
     "REFERENCE",
     "WINDOW_VIEW",
     "Call",

@@ -7,15 +7,18 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 import fastconv
 from fastconv import reference
 from fastconv.algorithms import Inputs
 from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.pointwise import Pointwise
 from fastconv.cli.contenders.contender import Call
 from fastconv.cli.draft import Draft
 from fastconv.cli.operands import operands
 from fastconv.dtypes import Array
-from fastconv.plan import current_settings
+from fastconv.plan import current_settings, plan_for
 from fastconv.plan.threads import limited_threads
 from fastconv.problem import Problem
 
@@ -74,6 +77,35 @@ class EnginePrepared:
         )
         layer(x)
         return partial(layer, x)
+
+
+class PureNumpy:
+    """The engine as it is where Numba is not installed."""
+
+    name = "pure NumPy"
+
+    def available(self) -> bool:
+        """Return True: it needs nothing else."""
+        return True
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Accept convolutions forward; for the rest the engine is pure NumPy anyway."""
+        if problem.operation != "conv" or problem.direction != "forward":
+            return "the engine is pure NumPy here"
+        return None
+
+    def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:
+        """Plan without the compiled algorithms."""
+        one_multiply = Pointwise().rejects(problem) is None
+        with fastconv.settings(algorithm="pointwise" if one_multiply else "im2col_gemm"):
+            plan = plan_for(problem)
+
+        def call() -> Array:
+            result: Array = np.empty(plan.output_shape, problem.dtype)
+            plan.run(inputs, (result,))
+            return result
+
+        return call
 
 
 class Reference:

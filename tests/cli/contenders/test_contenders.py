@@ -25,6 +25,7 @@ def test_names():
         "reference",
         "engine",
         "engine prepared",
+        "pure NumPy",
         "window view",
         "PyTorch",
         "ONNX Runtime",
