@@ -116,3 +116,8 @@ def activate(name: str, y: Array) -> None:
     flat = y.reshape(-1)
     for start in range(0, flat.size, CHUNK):
         apply(flat[start : start + CHUNK])
+
+
+def activation_code(name: str | None) -> int:
+    """Return the number by which kernels know an activation; 0 is none."""
+    return 0 if name is None else ACTIVATIONS[name].code

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fastconv.activations import activation_code
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import Array
@@ -73,6 +74,10 @@ class Depthwise:
         """Count the band of every thread that may be used."""
         engine = _engine(problem)
         return engine.zeros * problem.dtype.itemsize + engine.band * engine.threads(limit)
+
+    def fuses_activation(self, problem: Problem) -> bool:
+        """Return True: every tile ends in its activation."""
+        return True
 
     def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
         """Return weight and bias as the loops read them: flat."""
@@ -162,6 +167,7 @@ def _dense(problem: Problem, axes: Axes) -> _Engine:
         (height.kernel, width.kernel),
         width.stride,
         dilated=height.dilation > 1 or width.dilation > 1,
+        activation=activation_code(problem.activation),
     )
     longest = -(-height.out // apart)
     bands = apart * -(-longest // rows)
@@ -185,8 +191,9 @@ def _listed(problem: Problem, axes: Axes) -> _Engine:
     vectors = ANY_ROWS // rows
     bands = Bands(axes, rows, lanes, vectors)
     stride = width.stride if width.stride in COMMON_STRIDES else 0
+    tile = depthwise_tile.Listed(dtype, lanes, rows, vectors, activation_code(problem.activation))
     return _Engine(
-        depthwise.listed_loops(depthwise_tile.Listed(dtype, lanes, rows, vectors), stride),
+        depthwise.listed_loops(tile, stride),
         _table(problem, bands),
         problem.conv.batch * problem.conv.channels * bands.count,
         zeros=0,

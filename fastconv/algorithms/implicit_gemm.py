@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.activations import ACTIVATIONS
+from fastconv.activations import activation_code
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import Array, ready
@@ -29,8 +29,6 @@ MOST_TABLE = 2**27
 """Taps times positions beyond which the tables would take long to make."""
 CHANNEL_BLOCK = 64
 """Channels whose rows stay in the cache while all taps read them."""
-FUSED = {name: ACTIVATIONS[name].code for name in ("relu", "relu6", "leaky_relu")}
-"""Activations that the tiles apply."""
 PANELS_BYTES = 2**18
 """Weights that stay in the cache while every tile of positions uses them."""
 ITEMS_PER_THREAD = 4
@@ -79,8 +77,8 @@ class ImplicitGemm:
         ) * problem.dtype.itemsize
 
     def fuses_activation(self, problem: Problem) -> bool:
-        """Whether the tiles apply the problem's activation."""
-        return problem.activation in FUSED
+        """Return True: every tile ends in its activation."""
+        return True
 
     def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
         """Return weight and bias as the tiles read them, to be used by any number of runs."""
@@ -243,7 +241,7 @@ def _engine(problem: Problem) -> _Engine:
         "x_sample": geometry.channels * image.elements,
         "y_channel": geometry.positions,
         "y_sample": geometry.out_channels * geometry.positions,
-        "activation": FUSED.get(problem.activation or "", 0),
+        "activation": activation_code(problem.activation),
     }
     table = np.concatenate([np.array([header[name] for name in gemm.HEADER], np.int64), words])
     loops = gemm.conv_loops(dtype.name, tile.rows, tile.vectors)

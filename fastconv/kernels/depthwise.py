@@ -87,7 +87,7 @@ def dense_loops(tile: Dense):
                 channel = 0
 
     taps = "x".join(map(str, tile.kernel))
-    kind = f"{tile.stride}{'-dilated' if tile.dilated else ''}"
+    kind = f"{tile.stride}{'-dilated' if tile.dilated else ''}-{tile.activation}"
     return kernel(bands, f"{host().name}-{tile.dtype.name}-{rows}-{taps}-{kind}")
 
 
@@ -118,7 +118,7 @@ def listed_loops(tile: Listed, column_stride: int):
                         *(y, row * out_width + left, columns, out_width),
                     )
 
-    shape = f"{rows}x{tile.vectors}"
+    shape = f"{rows}x{tile.vectors}-{tile.activation}"
     return kernel(bands, f"any-{host().name}-{tile.dtype.name}-{shape}-{column_stride}")
 
 

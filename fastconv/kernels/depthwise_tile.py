@@ -18,6 +18,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from fastconv.kernels.activate import ACTIVATIONS
 from fastconv.kernels.jit import intrinsic
 from fastconv.kernels.vector import INT32, INT64, Vectors, constant, data_pointer
 
@@ -32,6 +33,7 @@ class Dense:
     kernel: tuple[int, int]
     stride: int
     dilated: bool = False
+    activation: int = 0
 
     vectors = 1
 
@@ -54,6 +56,7 @@ class Listed:
     lanes: int
     rows: int
     vectors: int
+    activation: int = 0
 
 
 def make_dense(tile: Dense):
@@ -268,6 +271,8 @@ class _Walk:
         """Write whole vectors where all lie in the row, else the lanes that do."""
         builder, tile = self.builder, self.tile
         left = builder.sub(self.columns, column)
+        if tile.activation:
+            sums = [ACTIVATIONS[tile.activation](self.parts, value) for value in sums]
 
         def write(whole):
             for v in range(tile.vectors):

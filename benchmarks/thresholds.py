@@ -1,0 +1,128 @@
+"""Measures the planner's thresholds again, on the CPU at hand.
+
+    .venv/bin/python -m benchmarks.thresholds
+
+For each constant that a cache or a hand-over decides, the layers it matters for are timed with
+several values of it in turns, and the geometric mean of the times relative to the value in the code
+is printed: a column well below 1 says that this CPU wants another value.
+"""
+
+import importlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.table import Table
+
+import fastconv
+from fastconv.algorithms import implicit_gemm
+from fastconv.cli.console import console, progress
+from fastconv.cli.layers import Layer, layers
+from fastconv.cli.operands import operands
+from fastconv.plan import planner
+
+SECONDS = 0.4
+"""Time for all values of a constant on one layer."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A constant of a module, other values of it, and the layers and threads to try them on."""
+
+    module: str
+    name: str
+    values: tuple[int, ...]
+    pattern: str
+    threads: int = 1
+
+
+THRESHOLDS = (
+    Threshold("implicit_gemm", "CHANNEL_BLOCK", (16, 32, 64, 128, 256), r"3x3$|conv[345]_|1x1"),
+    Threshold(
+        "implicit_gemm", "PANELS_BYTES", (2**16, 2**17, 2**18, 2**19, 2**20), r"3x3$|1x1|_2$"
+    ),
+    Threshold(
+        "implicit_gemm", "SERIAL_FLOPS", (0, 2**23, 2**24, 2**25, 2**62), r"1x1a|expand|lenet", 2
+    ),
+    Threshold("depthwise", "SERIAL_FLOPS", (0, 2**21, 2**23, 2**62), r"dw", 2),
+)
+
+
+def times(threshold: Threshold, layer: Layer) -> dict[int, float]:
+    """Return the best time of a prepared call on a layer by each value."""
+    module = importlib.import_module(f"fastconv.algorithms.{threshold.module}")
+    before = getattr(module, threshold.name)
+    calls = {}
+    try:
+        for value in threshold.values:
+            setattr(module, threshold.name, value)
+            _forget()
+            calls[value] = _prepared(layer)
+            calls[value]()
+        best = dict.fromkeys(calls, math.inf)
+        end = time.perf_counter() + SECONDS
+        while time.perf_counter() < end:
+            for value, call in calls.items():
+                setattr(module, threshold.name, value)  # some are looked at in every call
+                start = time.perf_counter()
+                call()
+                best[value] = min(best[value], time.perf_counter() - start)
+    finally:
+        setattr(module, threshold.name, before)
+        _forget()
+    return best
+
+
+def _prepared(layer: Layer) -> Callable[[], object]:
+    """Return a call whose plan, packing and bound loops were made with the constants of now."""
+    x, w, *_ = operands(layer.problem, "normal")
+    geometry = layer.problem.conv
+    axes = geometry.axes
+    conv = fastconv.prepare_conv(
+        w,
+        stride=[axis.stride for axis in axes],
+        padding=[(axis.before, axis.after) for axis in axes],
+        dilation=[axis.dilation for axis in axes],
+        groups=geometry.groups,
+    )
+    conv(x)
+    return lambda: conv(x)
+
+
+def _forget() -> None:
+    planner._plan.cache_clear()
+    implicit_gemm._engine.cache_clear()
+
+
+def main() -> None:
+    """Print how every value compares with the one in the code."""
+    with progress() as bars:
+        task = bars.add_task("", total=len(THRESHOLDS))
+        rows = []
+        for threshold in THRESHOLDS:
+            bars.update(task, description=threshold.name)
+            rows.append(_row(threshold))
+            bars.advance(task)
+    table = Table("constant", "in the code", "time relative to that, by value")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def _row(threshold: Threshold) -> tuple[str, str, str]:
+    module = importlib.import_module(f"fastconv.algorithms.{threshold.module}")
+    current = getattr(module, threshold.name)
+    fastconv.configure(threads=threshold.threads)
+    logs: dict[int, list[float]] = {value: [] for value in threshold.values}
+    for layer in layers("forward", threshold.pattern):
+        measured = times(threshold, layer)
+        for value, seconds in measured.items():
+            logs[value].append(math.log(seconds / measured[current]))
+    means = {value: math.exp(sum(log) / len(log)) for value, log in logs.items()}
+    shown = ", ".join(f"{value}: {mean:.2f}" for value, mean in means.items())
+    return f"{threshold.module}.{threshold.name}", str(current), shown
+
+
+if __name__ == "__main__":
+    main()
