@@ -1,55 +1,93 @@
-"""fastconv's own threads: a few workers that run compiled loops on parts of one call.
+"""fastconv's own threads: a few workers that help with the items of one call at a time.
 
-Made at first use and again after a fork. A caller takes the workers that are idle and does the rest
-itself, so calls from many threads, from inside a worker or while the interpreter ends never wait
-for one another. The loops release the GIL.
+Made at first use and again after a fork. The caller starts at once and takes items one after the
+other, and so does every worker that wakes up in time: a core that is slow, or busy with somebody
+else's threads, merely takes fewer. The caller waits for those that are at work, never for one that
+has not begun, so calls from many threads, from inside a worker or while the interpreter ends never
+wait for one another. The loops release the GIL.
 """
 
+import itertools
 import os
 import queue
 import sys
 import threading
 from collections.abc import Callable
 
-_idle: list["_Worker"] = []
+PARTS_PER_THREAD = 8
+"""Parts that the items are taken in: few enough to cost nothing, enough to even out cores."""
+
+_workers: list["_Worker"] = []
+
+
+class _Job:
+    """The items of one call, and who is at work on them."""
+
+    def __init__(self, loops: Callable, arguments: tuple, items: int, parts: int) -> None:
+        self._call = (loops, arguments)
+        self._items, self._parts = items, parts
+        self._next = itertools.count()  # the GIL makes taking from it one step
+        self._lock = threading.Lock()
+        self._inside, self._closed = 0, False
+        self._empty = threading.Lock()
+        self._empty.acquire()
+        self.failures: list[BaseException] = []
+
+    def work(self) -> None:
+        """Take parts until none is left."""
+        loops, arguments = self._call
+        items, parts = self._items, self._parts
+        for part in self._next:
+            if part >= parts or self.failures:
+                return
+            loops(*arguments, items * part // parts, items * (part + 1) // parts)
+
+    def help(self) -> None:
+        """Work, unless the call is over already."""
+        with self._lock:
+            if self._closed:
+                return
+            self._inside += 1
+        try:
+            self.work()
+        except BaseException as failure:
+            self.failures.append(failure)
+        with self._lock:
+            self._inside -= 1
+            last = self._closed and not self._inside
+        if last:
+            self._empty.release()
+
+    def close(self) -> None:
+        """Let nobody in any more, and wait for those inside, through any interrupt."""
+        with self._lock:
+            self._closed = True
+            waiting = self._inside > 0
+        while waiting:
+            try:
+                self._empty.acquire()
+                waiting = False
+            except BaseException as interrupt:
+                self.failures.append(interrupt)
 
 
 class _Worker:
-    """A thread that runs one job at a time."""
+    """A thread that helps with one job after the other."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue = queue.SimpleQueue()
-        self._done = threading.Lock()
-        self._done.acquire()
-        self._failure: BaseException | None = None
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self.free = True
         threading.Thread(target=self._work, name="fastconv", daemon=True).start()
 
-    def start(self, job: Callable[[], None]) -> None:
+    def start(self, job: _Job) -> None:
+        """Ask for help, as soon as there is time; too late does no harm."""
+        self.free = False
         self._jobs.put(job)
-
-    def outcome(self) -> list[BaseException]:
-        """Wait for the job, through any interrupt, and return what was raised meanwhile."""
-        failures: list[BaseException] = []
-        while True:
-            try:
-                self._done.acquire()
-                break
-            except BaseException as interrupt:
-                failures.append(interrupt)
-        if self._failure is not None:
-            failures.append(self._failure)
-        return failures
 
     def _work(self) -> None:
         while True:
-            job = self._jobs.get()
-            try:
-                job()
-                self._failure = None
-            except BaseException as failure:
-                self._failure = failure
-            del job
-            self._done.release()
+            self._jobs.get().help()
+            self.free = self._jobs.empty()
 
 
 def cores() -> int:
@@ -62,46 +100,41 @@ def cores() -> int:
 def share(loops: Callable, arguments: tuple, items: int, threads: int) -> None:
     """Call `loops(*arguments, first, last)` so that every item is done once, on several threads.
 
-    The last of up to `threads` nearly equal ranges is done by the caller.
+    What fails in one of them stops the others at their next part, and is raised here when none is
+    at work any more.
     """
     if threads == 1 or items <= 1:  # small calls pass here: what follows takes longer than some do
         loops(*arguments, 0, items)
         return
-    workers = _take(min(threads, items) - 1)
-    parts = len(workers) + 1
-    bounds = [items * part // parts for part in range(parts + 1)]
-    started = 0
-    failures: list[BaseException] = []
+    job = _Job(loops, arguments, items, min(items, threads * PARTS_PER_THREAD))
     try:
-        for worker, first, last in zip(workers, bounds, bounds[1:], strict=False):
-            worker.start(lambda first=first, last=last: loops(*arguments, first, last))
-            started += 1
-        loops(*arguments, bounds[parts - 1], items)
+        for worker in _take(min(threads, items) - 1):
+            worker.start(job)
+        job.work()
     except BaseException as failure:
-        failures.append(failure)
-    # whatever happens, the caller's arrays are in use until all are done
-    for worker in workers[:started]:
-        failures += worker.outcome()
-    _idle.extend(workers)
-    if failures:
-        raise failures[0]
+        job.failures.append(failure)
+    job.close()
+    if job.failures:
+        raise job.failures[0]
 
 
 def _take(count: int) -> list[_Worker]:
-    """Return up to `count` workers: none while the interpreter ends, as they have been stopped."""
-    workers: list[_Worker] = []
+    """Return up to `count` workers, those with nothing to do first.
+
+    None while the interpreter ends, as they have been stopped; never more of them than cores,
+    unless one call asks for more.
+    """
     if sys.is_finalizing():
-        return workers
-    for _ in range(count):
+        return []
+    while len(_workers) < count or (
+        len(_workers) < cores() and sum(worker.free for worker in _workers) < count
+    ):
         try:
-            workers.append(_idle.pop())
-        except IndexError:
-            try:
-                workers.append(_Worker())
-            except RuntimeError:  # there may be no more threads
-                break
-    return workers
+            _workers.append(_Worker())
+        except RuntimeError:  # there may be no more threads
+            break
+    return sorted(_workers, key=lambda worker: not worker.free)[:count]
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)
+    os.register_at_fork(after_in_child=_workers.clear)
