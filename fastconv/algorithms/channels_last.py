@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.activations import activation_code
+from fastconv.activations import FUSED, fused_code
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.implicit_gemm import (
     ITEMS_PER_THREAD,
@@ -58,8 +58,8 @@ class ChannelsLast:
         return None
 
     def fuses_activation(self, problem: Problem) -> bool:
-        """Return True: every tile ends in its activation."""
-        return True
+        """Whether the tiles apply the problem's activation."""
+        return problem.activation in FUSED
 
     def scratch(self, problem: Problem, limit: int) -> int:
         """Count the packed weights."""
@@ -139,7 +139,7 @@ def _engine(problem: Problem) -> _Engine:
     segments = _segments(channels, taps)
     # the word that `kernels.sums` reads the activation from comes before everything
     words = np.array([0] * 10 + panels + segments, np.int64)
-    words[9] = activation_code(problem.activation)
+    words[9] = fused_code(problem.activation)
     return _Engine(
         tile.rows,
         last.last_loops(dtype.name, tile.rows, tile.vectors),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.activations import activation_code
+from fastconv.activations import FUSED, fused_code
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import Array, ready
@@ -77,8 +77,8 @@ class ImplicitGemm:
         ) * problem.dtype.itemsize
 
     def fuses_activation(self, problem: Problem) -> bool:
-        """Return True: every tile ends in its activation."""
-        return True
+        """Whether the tiles apply the problem's activation."""
+        return problem.activation in FUSED
 
     def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
         """Return weight and bias as the tiles read them, to be used by any number of runs."""
@@ -241,7 +241,7 @@ def _engine(problem: Problem) -> _Engine:
         "x_sample": geometry.channels * image.elements,
         "y_channel": geometry.positions,
         "y_sample": geometry.out_channels * geometry.positions,
-        "activation": activation_code(problem.activation),
+        "activation": fused_code(problem.activation),
     }
     table = np.concatenate([np.array([header[name] for name in gemm.HEADER], np.int64), words])
     loops = gemm.conv_loops(dtype.name, tile.rows, tile.vectors)

@@ -18,6 +18,7 @@ import numpy as np
 from fastconv.kernels.jit import kernel
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape, make_tile
+from fastconv.kernels.widths import any_width
 
 HEADER = (
     "tiles",
@@ -75,23 +76,12 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
 
 
 def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):
-    """Return a function that runs the tile of the width that its first argument says."""
     target = host()
-    lanes, blend = target.lanes(dtype), not target.masked_loads
-    tiles = [make_tile(Shape(dtype, rows, width, lanes, blend)) for width in widths]
-    # Numba cannot loop over functions: there are two or three, and the second may be the last
-    wide, middle, narrow = tiles[0], tiles[1], tiles[-1]
-    first, second = widths[0], widths[1]
-
-    def run_tile(vectors, *place):
-        if vectors == first:
-            wide(*place)
-        elif vectors == second:
-            middle(*place)
-        else:
-            narrow(*place)
-
-    return kernel(run_tile, f"{target.name}-{dtype.name}-{rows}x{widths[0]}", inline=True)
+    lanes = target.lanes(dtype)
+    tiles = [
+        make_tile(Shape(dtype, rows, width, lanes, not target.masked_loads)) for width in widths
+    ]
+    return any_width(tiles, widths, f"positions-{target.name}-{dtype.name}-{rows}x{widths[0]}")
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from fastconv.kernels.jit import kernel
 from fastconv.kernels.row_tile import make_row_tile
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape
+from fastconv.kernels.widths import any_width
 
 PANEL_WORDS = 4
 """Words of a panel: vectors, first output channel, place in the packed weights, columns."""
@@ -79,20 +80,7 @@ def last_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
 
 
 def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):
-    """Return a function that runs the tile of the width that its first argument says."""
     target = host()
-    tiles = [
-        make_row_tile(Shape(dtype, rows, width, target.lanes(dtype), False)) for width in widths
-    ]
-    wide, middle, narrow = tiles[0], tiles[1], tiles[-1]
-    first, second = widths[0], widths[1]
-
-    def run_tile(vectors, *place):
-        if vectors == first:
-            wide(*place)
-        elif vectors == second:
-            middle(*place)
-        else:
-            narrow(*place)
-
-    return kernel(run_tile, f"rows-{target.name}-{dtype.name}-{rows}x{widths[0]}", inline=True)
+    lanes = target.lanes(dtype)
+    tiles = [make_row_tile(Shape(dtype, rows, width, lanes, False)) for width in widths]
+    return any_width(tiles, widths, f"rows-{target.name}-{dtype.name}-{rows}x{widths[0]}")

@@ -69,6 +69,7 @@ class _Job:
                 waiting = False
             except BaseException as interrupt:
                 self.failures.append(interrupt)
+        del self._call  # a worker may find this job much later; the arrays are let go now
 
 
 class _Worker:

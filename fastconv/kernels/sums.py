@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from llvmlite import ir
 from numba.core import cgutils
 
-from fastconv.kernels.activate import ACTIVATIONS, SHORT
+from fastconv.kernels.activate import ACTIVATIONS
 from fastconv.kernels.vector import INT64, Vectors, constant
 
 ACTIVATION_WORD = 9
@@ -45,8 +45,7 @@ class Sums(ABC):
         """Start from the bias, walk the segments [first, last) of the table, store."""
         builder = self.builder
         start = self.start()
-        stack = cgutils.alloca_once(builder, self.vectors.type, size=len(start))
-        kept = [builder.gep(stack, [constant(index)]) for index in range(len(start))]
+        kept = [cgutils.alloca_once(builder, self.vectors.type) for _ in start]
         entry = builder.block
         segments, done = (builder.append_basic_block(name) for name in ("segments", "done"))
         builder.cbranch(builder.icmp_signed("<", first, last), segments, done)
@@ -70,7 +69,7 @@ class Sums(ABC):
         close(totals, added, end)
         any_flushed.add_incoming(BIT(0), entry)
         any_flushed.add_incoming(flushed_now, end)
-        self.store(self._activated(self._total(any_flushed, totals, kept), kept))
+        self.store(self._activated(self._total(any_flushed, totals, kept)))
 
     def _flush(self, place, flushed, sums, kept):
         """Move the sums to memory where the segment says so; shorter sums round less."""
@@ -114,7 +113,7 @@ class Sums(ABC):
         close(totals, added, adding)
         return totals
 
-    def _activated(self, totals, kept):
+    def _activated(self, totals):
         """Apply the activation that the table names."""
         builder = self.builder
         code = builder.load(builder.gep(self.table, [constant(ACTIVATION_WORD)]))
@@ -125,33 +124,10 @@ class Sums(ABC):
             block = builder.append_basic_block(f"activation{number}")
             choice.add_case(constant(number), block)
             builder.position_at_end(block)
-            if number in SHORT:
-                values = [function(self.vectors, value) for value in totals]
-            else:
-                values = self._one_by_one(function, totals, kept)
-            close(results, values, builder.block)
+            close(results, [function(self.vectors, value) for value in totals], block)
             builder.branch(after)
         builder.position_at_end(after)
         return results
-
-    def _one_by_one(self, function, totals, kept):
-        """Apply a long function in a loop over the stack: one copy of its code, few registers."""
-        builder = self.builder
-        for pointer, value in zip(kept, totals, strict=True):
-            builder.store(value, pointer)
-        before, loop = builder.block, builder.append_basic_block("one")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        index = builder.phi(INT64)
-        index.add_incoming(constant(0), before)
-        pointer = builder.gep(kept[0], [index])
-        builder.store(function(self.vectors, builder.load(pointer)), pointer)
-        following = builder.add(index, constant(1))
-        index.add_incoming(following, loop)
-        done = builder.append_basic_block("all")
-        builder.cbranch(builder.icmp_signed("<", following, constant(len(kept))), loop, done)
-        builder.position_at_end(done)
-        return [builder.load(pointer) for pointer in kept]
 
     def _phis_in(self, block, values, before):
         with self.builder.goto_block(block):

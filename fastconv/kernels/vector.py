@@ -22,7 +22,6 @@ class Vectors:
 
     def __init__(self, builder: ir.IRBuilder, dtype: np.dtype, lanes: int) -> None:
         self.builder = builder
-        self.name = dtype.name
         self.element, suffix = FLOATS[dtype.name]
         self.lanes = lanes
         self.type = ir.VectorType(self.element, lanes)
@@ -86,29 +85,6 @@ class Vectors:
         """Choose by lane whether a value is greater than a number; NaN is not."""
         greater = self.builder.fcmp_ordered(">", value, self.constant(bound))
         return self.builder.select(greater, yes, no)
-
-    def absolute(self, value: ir.Value) -> ir.Value:
-        """Return sizes without signs."""
-        function = self._declare(f"llvm.fabs.{self._suffix}", self.type, [self.type])
-        return self.builder.call(function, [value])
-
-    def rounded(self, value: ir.Value) -> ir.Value:
-        """Return the nearest whole numbers."""
-        function = self._declare(f"llvm.rint.{self._suffix}", self.type, [self.type])
-        return self.builder.call(function, [value])
-
-    def unless_nan(self, value: ir.Value, result: ir.Value) -> ir.Value:
-        """Return the result, or NaN where a value is that."""
-        return self.builder.select(self.builder.fcmp_unordered("uno", value, value), value, result)
-
-    def power_of_two(self, exponent: ir.Value) -> ir.Value:
-        """Return 2 to whole numbers, as long as that is a normal number."""
-        bits, bias, shift = {"float32": (32, 127, 23), "float64": (64, 1023, 52)}[self.name]
-        kind = ir.VectorType(ir.IntType(bits), self.lanes)
-        whole = self.builder.fptosi(exponent, kind)
-        biased = self.builder.add(whole, ir.Constant(kind, [bias] * self.lanes))
-        placed = self.builder.shl(biased, ir.Constant(kind, [shift] * self.lanes))
-        return self.builder.bitcast(placed, self.type)
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """Return `a * b + c`, rounded once where the CPU can."""
