@@ -16,7 +16,7 @@ import numpy as np
 from fastconv.activations import FUSED, fused_code
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import numba_installed
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
 from fastconv.kernels.pool import cores, share
 from fastconv.lowering.bands import Bands
@@ -115,10 +115,7 @@ class Depthwise:
 
 
 def _flat(array: Array) -> Array:
-    """Return an array as the loops take it: contiguous, one-dimensional, aligned and writable."""
-    if not array.flags.carray:
-        array = np.require(array, requirements=["C", "A", "W"])
-    return array.reshape(-1)
+    return ready(array).reshape(-1)
 
 
 def _bias(problem: Problem, bias: Array | None) -> Array:

@@ -105,9 +105,7 @@ class ImplicitGemm:
         loops, fixed = engine.loops, (engine.table, shares, 0, items)
 
         def solve(x: Array, y: Array) -> None:
-            if not x.flags.carray:
-                x = ready(x)
-            loops(x.reshape(-1), weight.panels, weight.bias, y.reshape(-1), *fixed)
+            loops(ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1), *fixed)
 
         return solve
 
