@@ -98,6 +98,11 @@ class Problem:
             return self.window.columns_shape
         return self._in_layout(self.geometry.output_shape)
 
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        """The dtype of what the problem computes."""
+        return self.dtype
+
     @cached_property
     def flops(self) -> int:
         """Operations of the direct algorithm: 2 per multiply-add, 1 per reduction."""

@@ -12,7 +12,7 @@ from fastconv.problem import Problem
 def solve(problem: Problem, inputs: Inputs) -> Array:
     """Run the plan of a problem that has one result, and return it, batched."""
     plan = plan_for(problem)
-    result = np.empty(plan.output_shape, problem.dtype)
+    result = np.empty(plan.output_shape, problem.result_dtype)
     plan.run(inputs, (result,))
     return result
 

@@ -373,7 +373,7 @@ def _max_pool(
     if not problem.indices:
         return like_input(solve(problem, (with_batch(x, rank),)), x.shape, rank)
     plan = plan_for(problem)
-    y = np.empty(plan.output_shape, problem.dtype)
+    y = np.empty(plan.output_shape, problem.result_dtype)
     indices = np.empty(plan.output_shape, np.int64)
     plan.run((with_batch(x, rank),), (y, indices))
     return like_input(y, x.shape, rank), like_input(indices, x.shape, rank)
