@@ -5,6 +5,9 @@ other, and so does every worker that wakes up in time: a core that is slow, or b
 else's threads, merely takes fewer. The caller waits for those that are at work, never for one that
 has not begun, so calls from many threads, from inside a worker or while the interpreter ends never
 wait for one another. The loops release the GIL.
+
+To wake a thread takes longer than many a layer. So after a call, workers look out for the next for
+a moment before they sleep, and a caller for the end of the last part (`kernels.spin`).
 """
 
 import itertools
@@ -14,8 +17,16 @@ import sys
 import threading
 from collections.abc import Callable
 
+import numpy as np
+
+from fastconv.kernels.spin import raised
+
 PARTS_PER_THREAD = 8
 """Parts that the items are taken in: few enough to cost nothing, enough to even out cores."""
+LOOKOUT_SECONDS = 0.0005
+"""How long a worker looks out for another job before it sleeps."""
+PATIENCE_SECONDS = 0.002
+"""How long a caller looks out for the workers' end before it sleeps."""
 
 _workers: list["_Worker"] = []
 
@@ -31,6 +42,7 @@ class _Job:
         self._inside, self._closed = 0, False
         self._empty = threading.Lock()
         self._empty.acquire()
+        self._left = np.zeros(1, np.int64)
         self.failures: list[BaseException] = []
 
     def work(self) -> None:
@@ -56,6 +68,7 @@ class _Job:
             self._inside -= 1
             last = self._closed and not self._inside
         if last:
+            self._left[0] = 1
             self._empty.release()
 
     def close(self) -> None:
@@ -63,6 +76,8 @@ class _Job:
         with self._lock:
             self._closed = True
             waiting = self._inside > 0
+        if waiting and may_spin():
+            raised(self._left, PATIENCE_SECONDS)
         while waiting:
             try:
                 self._empty.acquire()
@@ -77,6 +92,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._called = np.zeros(1, np.int64)
         self.free = True
         threading.Thread(target=self._work, name="fastconv", daemon=True).start()
 
@@ -84,11 +100,15 @@ class _Worker:
         """Ask for help, as soon as there is time; too late does no harm."""
         self.free = False
         self._jobs.put(job)
+        self._called[0] = 1
 
     def _work(self) -> None:
         while True:
             self._jobs.get().help()
+            self._called[0] = 0  # before the look at the queue: a job that comes now raises it
             self.free = self._jobs.empty()
+            if self.free and may_spin():
+                raised(self._called, LOOKOUT_SECONDS)
 
 
 def cores() -> int:
@@ -96,6 +116,11 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def may_spin() -> bool:
+    """Whether there is a core for every thread: else one that looks out keeps another from work."""
+    return 0 < len(_workers) < cores()
 
 
 def share(loops: Callable, arguments: tuple, items: int, threads: int) -> None:
