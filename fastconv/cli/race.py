@@ -15,7 +15,6 @@ from fastconv.dtypes import Array
 from fastconv.plan import plan_for
 from fastconv.problem import Problem
 
-
 TURN_SECONDS = 0.02
 """Time of one contender's calls before it is another's turn."""
 QUIET_SECONDS, MOST_SETTLING = 0.002, 0.1
