@@ -24,7 +24,7 @@ from fastconv.kernels import place
 SMALLEST_SHARE = 48
 """Parts are at least an item, and the items over this."""
 LOOKOUT_SECONDS = 0.0003
-"""How long a worker looks out for another call, and keeps the arrays of the last, before it sleeps."""
+"""How long a worker looks out for another call before it sleeps; so long it may keep arrays."""
 PATIENCE_SECONDS = 0.002
 """How long a caller looks out for the workers' end before it sleeps now and then."""
 NAP_SECONDS = 0.00005
