@@ -9,6 +9,7 @@ The line is the same in tests, benchmarks, logs and `fastconv check`, so any of 
 conv forward x=1x64x56x56 w=64x64x3x3 p=1 float32
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -41,6 +42,16 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
 }
 """Operations and their directions. `columns` is im2col, its input gradient col2im; `scatter` adds
 values at flat indices into planes, which is the gradient of a max pool."""
+
+EVERY = range(16)
+IN_LAYOUT: dict[tuple[str, str], tuple[Collection[int], Collection[int]]] = {
+    ("conv", "forward"): ((0,), (0,)),
+    ("conv", "input_gradient"): ((1,), (0,)),
+    ("conv", "weight_gradient"): ((0, 1), ()),
+}
+"""Which inputs and which outputs of a problem are in its layout; of those not listed here, all."""
+WITHOUT_LAYOUT = ("columns",)
+"""Operations that have channels first only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +93,16 @@ class Problem:
         """The shape of the input, in the problem's layout."""
         return self._in_layout(self.geometry.input_shape)
 
+    @cached_property
+    def y_shape(self) -> tuple[int, ...]:
+        """The shape of the forward output, in the problem's layout."""
+        return self._in_layout(self.geometry.output_shape)
+
+    @property
+    def in_layout(self) -> tuple[Collection[int], Collection[int]]:
+        """The places of the inputs, and of the outputs, that are in the problem's layout."""
+        return IN_LAYOUT.get((self.operation, self.direction), (EVERY, EVERY))
+
     def _in_layout(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.layout == "channels_last":
             return (shape[0], *shape[2:], shape[1])
@@ -93,10 +114,10 @@ class Problem:
         if self.direction == "weight_gradient":
             return self.conv.weight_shape
         if self.direction == "input_gradient" or self.operation == "scatter":
-            return self.geometry.input_shape
+            return self.x_shape
         if self.operation == "columns":
             return self.window.columns_shape
-        return self._in_layout(self.geometry.output_shape)
+        return self.y_shape
 
     @property
     def result_dtype(self) -> np.dtype[Any]:
@@ -134,7 +155,7 @@ class Problem:
             `OPERATION DIRECTION x=SHAPE [key=value ...] DTYPE`. Keys: `w` weight shape, `k` kernel
             size, `s` stride, `p` padding (`BEFORE:AFTER` where they differ), `d` dilation,
             `g` groups, `ceil`, `indices`, `pad` (whether an average counts padding), `div`
-            divisor override, `act` activation after a convolution, `layout` of its arrays
+            divisor override, `act` activation after a convolution, `layout` of the arrays
             ("last" for channels last; `x` names channels second all the same), `o` output sizes of
             a scatter.
 
@@ -164,8 +185,8 @@ class Problem:
             )
         if "act" in fields and (operation, direction) != ("conv", "forward"):
             raise ParameterError(f"problem: only conv forward has an activation, not {line!r}")
-        if "layout" in fields and (operation, direction) != ("conv", "forward"):
-            raise ParameterError(f"problem: only conv forward has a layout, not {line!r}")
+        if "layout" in fields and operation in WITHOUT_LAYOUT:
+            raise ParameterError(f"problem: {operation} has no layout, in {line!r}")
         return cls(
             cast(Operation, operation),
             direction,

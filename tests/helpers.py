@@ -88,11 +88,11 @@ def inputs_of(problem, seed=0):
         weight = array(*geometry.weight_shape)
         return array(*problem.x_shape), weight, array(geometry.out_channels)
     if kind == ("conv", "input_gradient"):
-        return array(*geometry.weight_shape), array(*geometry.output_shape)
+        return array(*geometry.weight_shape), array(*problem.y_shape)
     if kind == ("conv", "weight_gradient"):
-        return array(*geometry.input_shape), array(*geometry.output_shape)
+        return array(*problem.x_shape), array(*problem.y_shape)
     if kind == ("avg_pool", "input_gradient"):
-        return (array(*geometry.output_shape) * common_divisor(problem),)
+        return (array(*problem.y_shape) * common_divisor(problem),)
     if kind == ("columns", "forward"):
         return array(*geometry.input_shape), np.asarray(-3, dtype)
     if kind == ("columns", "input_gradient"):
@@ -100,9 +100,9 @@ def inputs_of(problem, seed=0):
     if problem.operation == "scatter":
         plane = math.prod(geometry.sizes)
         generator = np.random.default_rng(seed)
-        indices = generator.integers(-1, plane, geometry.output_shape)
-        return array(*geometry.output_shape), indices
-    return (array(*geometry.input_shape),)
+        indices = generator.integers(-1, plane, problem.y_shape)
+        return array(*problem.y_shape), indices
+    return (array(*problem.x_shape),)
 
 
 def common_divisor(problem):
@@ -164,17 +164,36 @@ def accepting(problem, names=NAMES):
     return [name for name in names if name in accepted]
 
 
+def channels_first(problem, inputs):
+    """The inputs of a problem with the channels of those in its layout second."""
+    if problem.layout == "channels_first":
+        return inputs
+    moved = problem.in_layout[0]
+    return tuple(
+        np.moveaxis(array, -1, 1) if place in moved and array is not None else array
+        for place, array in enumerate(inputs)
+    )
+
+
+def in_layout(problem, outputs):
+    """The outputs of a problem, of those in its layout the channels where they belong."""
+    if problem.layout == "channels_first":
+        return outputs
+    moved = problem.in_layout[1]
+    return tuple(
+        np.moveaxis(array, 1, -1) if place in moved else array
+        for place, array in enumerate(outputs)
+    )
+
+
 def expected(problem, inputs):
     """The outputs of a problem by the oracle."""
-    outputs = _BY_ORACLE[problem.operation](problem, inputs)
-    return (outputs[0].astype(problem.dtype), *outputs[1:])
+    outputs = _BY_ORACLE[problem.operation](problem, channels_first(problem, inputs))
+    return in_layout(problem, (outputs[0].astype(problem.dtype), *outputs[1:]))
 
 
 def _conv(problem, inputs):
     geometry, place = problem.conv, (*place_of(problem), problem.conv.groups)
-    if problem.direction == "forward" and problem.layout == "channels_last":
-        first = np.moveaxis(inputs[0], -1, 1)
-        return (np.moveaxis(oracle.conv(first, *inputs[1:], *place), 1, -1),)
     if problem.direction == "forward":
         return (oracle.conv(*inputs, *place),)
     if problem.direction == "input_gradient":

@@ -4,7 +4,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from fastconv import Problem, ShapeError
-from fastconv.problem import DIRECTIONS
+from fastconv.problem import DIRECTIONS, WITHOUT_LAYOUT
 
 KINDS = [(name, direction) for name, directions in DIRECTIONS.items() for direction in directions]
 
@@ -56,6 +56,8 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
     if operation == "avg_pool":
         words.append(f"pad={draw(st.integers(0, 1))}")
         words += draw(st.sampled_from([[], [], ["div=3"], ["div=-2"]]))
+    if operation not in WITHOUT_LAYOUT:
+        words.append(draw(st.sampled_from(["layout=first", "layout=last"])))
     words.append(draw(st.sampled_from(["float32", "float64"])))
     try:
         return Problem.parse(" ".join(words))

@@ -48,7 +48,10 @@ class Algorithm(Protocol):
     `fuses_activation(problem)`
         True: `run` applies the problem's activation too; else the plan does so afterwards.
     `layout`
-        "channels_last": takes such arrays; else the plan transposes them.
+        "channels_last": takes such arrays; else the plan hands it views of them with the channels
+        second, and copies what it filled.
+    `takes_views(problem)`
+        True: fills such views too, whatever their strides; nothing is then copied for it.
     `pack(problem, weight, bias)`
         Returns `Packed`, which `run` takes in the place of the weight, any number of times.
     `bind(problem, packed, limit, threads)`

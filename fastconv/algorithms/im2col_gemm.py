@@ -42,6 +42,10 @@ class Im2colGemm:
         """Accept every convolution."""
         return None if problem.operation == "conv" else f"solves conv, not {problem.operation}"
 
+    def takes_views(self, problem: Problem) -> bool:
+        """Blocks are read through window views, and positions stay one axis in any layout."""
+        return True
+
     def scratch(self, problem: Problem, limit: int) -> int:
         """Count one block of columns, the padded input behind it and the product beside it."""
         return _cut(problem, limit).scratch_bytes

@@ -30,8 +30,12 @@ class Naive:
             return f"the loops are written for up to {MOST_AXES} spatial dimensions"
         return None
 
+    def takes_views(self, problem: Problem) -> bool:
+        """Accept any, for whoever asks for the loops must not be refused for want of memory."""
+        return True
+
     def scratch(self, problem: Problem, limit: int) -> int:
-        """Nothing but small vectors (inputs that are not contiguous are copied)."""
+        """Nothing but small vectors (inputs and outputs that are not contiguous are copied)."""
         return 0
 
     def run(
@@ -39,7 +43,13 @@ class Naive:
     ) -> None:
         """Hand the arrays to the loop of the problem's operation and direction."""
         arrays = [_contiguous(array) for array in inputs]
-        _RUN[problem.operation](problem, arrays, outputs)
+        filled = tuple(
+            out if out.flags.c_contiguous else np.empty(out.shape, out.dtype) for out in outputs
+        )
+        _RUN[problem.operation](problem, arrays, filled)
+        for out, result in zip(outputs, filled, strict=True):
+            if out is not result:
+                out[...] = result
 
 
 def _contiguous(array: Array | None) -> Any:

@@ -33,6 +33,10 @@ class Pointwise:
             f"nor as large as the input {problem.conv.sizes}"
         )
 
+    def takes_views(self, problem: Problem) -> bool:
+        """One tap leaves channels and positions an axis each; larger kernels merge them."""
+        return all(_one_tap(axis) for axis in problem.conv.axes)
+
     def scratch(self, problem: Problem, limit: int) -> int:
         """Count one sample's product in a weight gradient; nothing else is allocated."""
         geometry = problem.conv

@@ -51,6 +51,7 @@ class Draft:
                 geometry.channels,
                 geometry.sizes,
                 out=geometry.out,
+                layout=problem.layout,
                 dtype=problem.dtype.name,
             )
         groups = geometry.groups if isinstance(geometry, ConvGeometry) else 1

@@ -11,7 +11,7 @@ from fastconv.cli.draft import Draft
 from fastconv.dtypes import NAMES
 from fastconv.errors import ShapeError
 from fastconv.parameters import LAYOUTS, Ints
-from fastconv.problem import DIRECTIONS, Operation, Problem
+from fastconv.problem import DIRECTIONS, WITHOUT_LAYOUT, Operation, Problem
 
 MOST_WORK = 2_000_000
 """Multiply-adds or elements of a problem; the loops do about a thousand a microsecond."""
@@ -46,7 +46,10 @@ def random_draft(rng: np.random.Generator) -> Draft:
     sizes = _ints(rng, rank, SIZES[rank])
     if operation == "scatter":
         out = _ints(rng, rank, SIZES[rank])
-        return Draft("scatter", "forward", batch, channels, sizes, out=out, dtype=dtype)
+        layout = _layout(rng)
+        return Draft(
+            *("scatter", "forward", batch, channels, sizes), out=out, layout=layout, dtype=dtype
+        )
     groups = int(rng.choice([1, 1, 2, 3, 7])) if operation == "conv" else 1
     depthwise = groups > 1 and rng.random() < 0.5
     average = operation == "avg_pool"
@@ -67,7 +70,7 @@ def random_draft(rng: np.random.Generator) -> Draft:
         count_include_pad=not (average and _coin(rng)),
         divisor=int(rng.choice([-3, 2, 7])) if average and rng.random() < 0.2 else None,
         activation=_activation(rng) if (operation, direction) == ("conv", "forward") else None,
-        layout=_layout(rng) if (operation, direction) == ("conv", "forward") else LAYOUTS[0],
+        layout=LAYOUTS[0] if operation in WITHOUT_LAYOUT else _layout(rng),
         dtype=dtype,
     )
 

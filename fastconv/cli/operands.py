@@ -52,6 +52,8 @@ def operands(problem: Problem, kind: Kind = "integer", seed: int = 0) -> Inputs:
     if problem.operation == "avg_pool" and problem.direction == "input_gradient":
         # the gradient divides first: multiples of the divisors keep its sums exact
         shares = divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
+        if problem.layout == "channels_last":
+            shares = shares[..., np.newaxis]
         with np.errstate(invalid="ignore"):  # an infinity over a window without elements
             arrays[0] *= shares.astype(problem.dtype)
     if problem.operation == "scatter":
@@ -123,20 +125,19 @@ def tolerance(problem: Problem, expected: Array) -> float:
 
 
 def _shapes(problem: Problem) -> list[tuple[int, ...]]:
-    geometry = problem.geometry
     if problem.operation == "conv":
         conv = problem.conv
         return {
             "forward": [problem.x_shape, conv.weight_shape, (conv.out_channels,)],
-            "input_gradient": [conv.weight_shape, conv.output_shape],
-            "weight_gradient": [conv.input_shape, conv.output_shape],
+            "input_gradient": [conv.weight_shape, problem.y_shape],
+            "weight_gradient": [problem.x_shape, problem.y_shape],
         }[problem.direction]
     if problem.operation == "scatter":
-        return [geometry.output_shape]
+        return [problem.y_shape]
     if problem.operation == "columns":
         forward = problem.direction == "forward"
         return [problem.window.input_shape, ()] if forward else [problem.window.columns_shape]
-    return [geometry.input_shape if problem.direction == "forward" else geometry.output_shape]
+    return [problem.x_shape if problem.direction == "forward" else problem.y_shape]
 
 
 def _data(problem: Problem) -> int:

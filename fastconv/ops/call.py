@@ -35,6 +35,5 @@ def check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...], why:
 
 def check_grad_output(problem: Problem, shape: tuple[int, ...], unbatched: bool) -> None:
     """Raise a `ShapeError` unless a gradient has the shape of the forward output."""
-    expected = problem.geometry.output_shape
-    expected = expected[1:] if unbatched else expected
+    expected = problem.y_shape[1:] if unbatched else problem.y_shape
     check_shape("grad_output", shape, expected, "as the forward output")

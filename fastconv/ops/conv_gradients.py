@@ -19,6 +19,8 @@ def conv1d_input(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv1d` with respect to its input.
 
@@ -32,6 +34,9 @@ def conv1d_input(
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
     stride, padding, dilation, groups
         As in the forward call.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -50,7 +55,8 @@ def conv1d_input(
     >>> F.conv1d_input((1, 1, 3), w, gy).sum()
     np.float64(4.0)
     """
-    return _input_gradient(1, input_size, weight, grad_output, stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups)
+    return _input_gradient(1, input_size, weight, grad_output, *place, layout)
 
 
 def conv1d_weight(
@@ -61,6 +67,8 @@ def conv1d_weight(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv1d` with respect to its weight.
 
@@ -74,6 +82,9 @@ def conv1d_weight(
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
     stride, padding, dilation, groups
         As in the forward call.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -92,7 +103,8 @@ def conv1d_weight(
     >>> F.conv1d_weight(x, (1, 1, 2), gy).ravel()[0]
     np.float64(2.0)
     """
-    return _weight_gradient(1, input, weight_size, grad_output, stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups)
+    return _weight_gradient(1, input, weight_size, grad_output, *place, layout)
 
 
 def conv2d_input(
@@ -103,6 +115,8 @@ def conv2d_input(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv2d` with respect to its input.
 
@@ -116,6 +130,9 @@ def conv2d_input(
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
     stride, padding, dilation, groups
         As in the forward call.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -134,7 +151,8 @@ def conv2d_input(
     >>> F.conv2d_input((1, 1, 3, 3), w, gy).sum()
     np.float64(16.0)
     """
-    return _input_gradient(2, input_size, weight, grad_output, stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups)
+    return _input_gradient(2, input_size, weight, grad_output, *place, layout)
 
 
 def conv2d_weight(
@@ -145,6 +163,8 @@ def conv2d_weight(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv2d` with respect to its weight.
 
@@ -158,6 +178,9 @@ def conv2d_weight(
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
     stride, padding, dilation, groups
         As in the forward call.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -176,7 +199,8 @@ def conv2d_weight(
     >>> F.conv2d_weight(x, (1, 1, 2, 2), gy).ravel()[0]
     np.float64(4.0)
     """
-    return _weight_gradient(2, input, weight_size, grad_output, stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups)
+    return _weight_gradient(2, input, weight_size, grad_output, *place, layout)
 
 
 def conv3d_input(
@@ -187,6 +211,8 @@ def conv3d_input(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv3d` with respect to its input.
 
@@ -200,6 +226,9 @@ def conv3d_input(
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
     stride, padding, dilation, groups
         As in the forward call.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -218,7 +247,8 @@ def conv3d_input(
     >>> F.conv3d_input((1, 1, 3, 3, 3), w, gy).sum()
     np.float64(64.0)
     """
-    return _input_gradient(3, input_size, weight, grad_output, stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups)
+    return _input_gradient(3, input_size, weight, grad_output, *place, layout)
 
 
 def conv3d_weight(
@@ -229,6 +259,8 @@ def conv3d_weight(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv3d` with respect to its weight.
 
@@ -242,6 +274,9 @@ def conv3d_weight(
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
     stride, padding, dilation, groups
         As in the forward call.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -260,7 +295,8 @@ def conv3d_weight(
     >>> F.conv3d_weight(x, (1, 1, 2, 2, 2), gy).ravel()[0]
     np.float64(8.0)
     """
-    return _weight_gradient(3, input, weight_size, grad_output, stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups)
+    return _weight_gradient(3, input, weight_size, grad_output, *place, layout)
 
 
 def _input_gradient(
@@ -272,11 +308,13 @@ def _input_gradient(
     padding: PaddingLike,
     dilation: IntOrInts,
     groups: int,
+    layout: str,
 ) -> Array:
     w, gy = promoted(weight=weight, grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
     problem = conv_problem(
-        "input_gradient", rank, shape, w.shape, stride, padding, dilation, groups, w.dtype
+        *("input_gradient", rank, shape, w.shape, stride, padding, dilation, groups, w.dtype),
+        layout=layout,
     )
     check_grad_output(problem, gy.shape, len(shape) == rank + 1)
     return like_input(solve(problem, (w, with_batch(gy, rank))), shape, rank)
@@ -291,11 +329,13 @@ def _weight_gradient(
     padding: PaddingLike,
     dilation: IntOrInts,
     groups: int,
+    layout: str,
 ) -> Array:
     x, gy = promoted(input=input, grad_output=grad_output)
     shape = parameters.shape("weight_size", weight_size)
     problem = conv_problem(
-        "weight_gradient", rank, x.shape, shape, stride, padding, dilation, groups, x.dtype
+        *("weight_gradient", rank, x.shape, shape, stride, padding, dilation, groups, x.dtype),
+        layout=layout,
     )
     check_grad_output(problem, gy.shape, x.ndim == rank + 1)
     return solve(problem, (with_batch(x, rank), with_batch(gy, rank)))

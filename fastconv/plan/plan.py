@@ -18,6 +18,17 @@ def is_native(algorithm: Algorithm, problem: Problem) -> bool:
     return bool(getattr(algorithm, "layout", "channels_first") == problem.layout)
 
 
+def takes_views(algorithm: Algorithm, problem: Problem) -> bool:
+    """Whether an algorithm reads and fills views of arrays in another layout as they lie."""
+    takes = getattr(algorithm, "takes_views", None)
+    return takes is not None and bool(takes(problem))
+
+
+def channels_second(array: Array) -> Array:
+    """View a channels-last array (N, *sizes, C) as (N, C, *sizes)."""
+    return array.transpose(0, array.ndim - 1, *range(1, array.ndim - 1))
+
+
 @dataclass(frozen=True)
 class Plan:
     """What `explain` returns and prints.
@@ -93,18 +104,38 @@ class Plan:
         return solve
 
     def _run(self, inputs: Inputs, outputs: Outputs) -> None:
-        if not is_native(self.chosen, self.problem):
-            inputs = (np.moveaxis(inputs[0], -1, 1), *inputs[1:])
-            first = np.empty(self.problem.geometry.output_shape, self.problem.dtype)
-            self._solve(inputs, (first,))
-            outputs[0][...] = np.moveaxis(first, 1, -1)
-        else:
+        if is_native(self.chosen, self.problem):
             self._solve(inputs, outputs)
+        else:
+            self._solve_channels_second(inputs, outputs)
+        if self._activation is not None:
+            activate(self._activation, outputs[0])
 
     def _solve(self, inputs: Inputs, outputs: Outputs) -> None:
         self.chosen.run(self.problem, inputs, outputs, self.max_scratch_bytes, self.threads)
-        if self._activation is not None:
-            activate(self._activation, outputs[0])
+
+    def _solve_channels_second(self, inputs: Inputs, outputs: Outputs) -> None:
+        """Hand over views with the channels second; fill arrays of that order where needed."""
+        moved_inputs, moved_outputs = self.problem.in_layout
+        inputs = tuple(
+            array if array is None or place not in moved_inputs else channels_second(array)
+            for place, array in enumerate(inputs)
+        )
+        views = tuple(
+            channels_second(array) if place in moved_outputs else array
+            for place, array in enumerate(outputs)
+        )
+        if takes_views(self.chosen, self.problem):
+            self._solve(inputs, views)
+            return
+        arrays = tuple(
+            np.empty(view.shape, view.dtype) if place in moved_outputs else view
+            for place, view in enumerate(views)
+        )
+        self._solve(inputs, arrays)
+        for place, (view, array) in enumerate(zip(views, arrays, strict=True)):
+            if place in moved_outputs:
+                view[...] = array
 
     @cached_property
     def _activation(self) -> str | None:

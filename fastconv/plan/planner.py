@@ -6,9 +6,12 @@ from functools import lru_cache
 from fastconv.algorithms import ALGORITHMS, Algorithm
 from fastconv.errors import PlanError
 from fastconv.kernels.pool import cores
-from fastconv.plan.plan import Plan, is_native
+from fastconv.plan.plan import Plan, is_native, takes_views
 from fastconv.plan.settings import Settings, current_settings
 from fastconv.problem import Problem
+
+INDEX_BYTES = 8
+"""Of an index into a plane."""
 
 
 def plan_for(problem: Problem) -> Plan:
@@ -61,12 +64,17 @@ def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str 
 
 
 def _scratch(algorithm: Algorithm, problem: Problem, limit: int) -> int:
-    """Count what the algorithm needs, and both arrays again where they are transposed for it."""
+    """Count what the algorithm needs, and the arrays again where they are transposed for it."""
     needed = algorithm.scratch(problem, limit)
-    if is_native(algorithm, problem):
+    if is_native(algorithm, problem) or takes_views(algorithm, problem):
         return needed
-    arrays = (problem.geometry.input_shape, problem.geometry.output_shape)
-    return needed + sum(map(math.prod, arrays)) * problem.dtype.itemsize
+    x, y = (
+        math.prod(shape) for shape in (problem.geometry.input_shape, problem.geometry.output_shape)
+    )
+    needed += (x + y) * problem.dtype.itemsize
+    if problem.indices or problem.operation == "scatter":
+        needed += y * INDEX_BYTES
+    return needed
 
 
 def _message(problem: Problem, settings: Settings, refusals: dict[str, str]) -> str:

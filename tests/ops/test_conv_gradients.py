@@ -99,3 +99,30 @@ def test_dtypes_are_promoted_first():
     w, gy = np.ones((1, 1, 2), np.float32), np.ones((1, 1, 3), np.float64)
     assert F.conv1d_input((1, 1, 4), w, gy).dtype == np.float64
     assert F.conv1d_weight(np.ones((1, 1, 4), np.float32), w.shape, gy).dtype == np.float64
+
+
+@RANKS
+@DTYPES
+@pytest.mark.parametrize("batched", [True, False], ids=["batched", "unbatched"])
+def test_channels_last(rank, dtype, batched):
+    x, w, _ = arrays(rank, dtype, groups=2)
+    place = (2, 1, 1, 2)
+    gy = ints(*CONV[rank](x, w, None, *place).shape, dtype=dtype, seed=9)
+    last = [np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, gy)]
+    sample = slice(None) if batched else 0
+    (x, gy), (lx, lgy) = ([a[sample] for a in pair] for pair in ((x, gy), last))
+    gx = np.moveaxis(INPUT[rank](x.shape, w, gy, *place), -rank - 1, -1)
+    same(INPUT[rank](lx.shape, w, lgy, *place, layout="channels_last"), gx)
+    gw = WEIGHT[rank](x, w.shape, gy, *place)
+    same(WEIGHT[rank](lx, w.shape, lgy, *place, layout="channels_last"), gw)
+
+
+@RANKS
+def test_a_gradient_in_the_other_layout_is_refused(rank):
+    x, w, _ = arrays(rank)
+    gy = ints(*CONV[rank](x, w).shape)
+    shape = (*x.shape[:1], *x.shape[2:], x.shape[1])
+    with pytest.raises(F.ShapeError, match=r"^grad_output: "):
+        INPUT[rank](shape, w, gy, layout="channels_last")
+    with pytest.raises(F.ParameterError, match=r"^layout: "):
+        INPUT[rank](shape, w, gy, layout="NHWC")

@@ -39,6 +39,11 @@ def cases():
         gy = Array(2, 6, *(size - 2 for size in sizes))
         yield f"conv{r}d_input", ((2, 4, *sizes), w, gy), {"groups": 2}
         yield f"conv{r}d_weight", (x, w.shape, gy), {"groups": 2}
+        last_x, last_gy = Array(2, *sizes, 4), Array(2, *(size - 2 for size in sizes), 6)
+        last = {"groups": 2, "layout": "channels_last"}
+        yield f"conv{r}d", (last_x, w), last
+        yield f"conv{r}d_input", ((2, *sizes, 4), w, last_gy), last
+        yield f"conv{r}d_weight", (last_x, w.shape, last_gy), last
         yield f"max_pool{r}d", (x, 3), {"stride": 2, "padding": 1, "ceil_mode": True}
         yield f"max_pool{r}d", (x, 2, 2, 0, 2), {"return_indices": True}
         yield f"avg_pool{r}d", (x, 3), {"count_include_pad": False, "padding": 1}

@@ -16,11 +16,14 @@ from fastconv.algorithms.numba_here import numba_installed
 from fastconv.algorithms.pointwise import Pointwise
 from fastconv.cli.contenders.contender import Call
 from fastconv.cli.draft import Draft
-from fastconv.cli.operands import operands
+from fastconv.cli.operands import operands, run_problem
 from fastconv.dtypes import Array
 from fastconv.plan import current_settings, plan_for
 from fastconv.plan.threads import limited_threads
 from fastconv.problem import Problem
+
+PUBLIC = ("conv", "columns", "scatter", "max_pool", "avg_pool")
+"""Operations whose public function is called; others are planned and run, which is all it does."""
 
 
 class Engine:
@@ -158,6 +161,9 @@ def public_call(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     callable
         Without parameters; returns the result, of a max pool with indices only the values.
     """
+    forward = (problem.operation, problem.direction) == ("conv", "forward")
+    if problem.operation not in PUBLIC or not (forward or problem.layout == "channels_first"):
+        return partial(_planned, "naive" if module is reference else None, problem, inputs)
     if problem.operation == "conv":
         return _conv(module, problem, inputs)
     if problem.operation == "columns":
@@ -168,6 +174,11 @@ def public_call(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
         return partial(function, *inputs, problem.scatter.input_shape)
     pool = _max_pool if problem.operation == "max_pool" else _avg_pool
     return pool(module, problem, inputs)
+
+
+def _planned(algorithm: str | None, problem: Problem, inputs: Inputs) -> Array:
+    result: Array = run_problem(problem, inputs, algorithm)[0]
+    return result
 
 
 def _conv(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
