@@ -135,7 +135,7 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
         return [geometry.output_shape]
     if problem.operation == "columns":
         forward = problem.direction == "forward"
-        return [problem.window.input_shape, ()] if forward else [problem.window.columns_shape]
+        return [problem.window.input_shape, ()] if forward else [problem.columns_shape]
     return [geometry.input_shape if problem.direction == "forward" else geometry.output_shape]
 
 
