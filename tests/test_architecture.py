@@ -19,6 +19,7 @@ ROOMS = (
     "errors",
     "parameters",
     "dtypes",
+    "memory",
     "activations",
     "geometry",
     "dialects",

@@ -15,10 +15,10 @@ import functools
 
 import numpy as np
 
-from fastconv.kernels.jit import kernel
 from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape, make_tile
+from fastconv.kernels.turn import make_turn
 from fastconv.kernels.widths import any_width
 
 HEADER = (
@@ -86,45 +86,25 @@ def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):
 
 
 @functools.cache
-def panel_packer(rows: int):
+def panel_packer(dtype_name: str, rows: int):
     """Return the function that packs weights for tiles of `rows`.
 
     It packs w (groups, m, channels, taps) as (groups, panels, segments, rows), zeros below m, where
-    segments are (blocks of channels, taps, channels of the block); of the groups and panels in two
-    ranges. All rows of a panel are read side by side, so that they are written side by side.
+    segments are (blocks of channels, taps, channels of the block) and `units` says where each of
+    channels times taps goes; of the panels in a range, counted from one of a group on.
     """
+    lanes = host().lanes(np.dtype(dtype_name))
+    turn = make_turn(np.dtype(dtype_name), lanes, rows)
 
-    def pack_segment(w, source, packed, target, depth, valid, count, taps):
-        step = np.uint64(count * rows)
-        for c in range(count):
-            place = target + np.uint64(c * rows)
-            for _ in range(taps):
-                if valid == rows:  # a constant, so that the loop is unrolled
-                    for row in range(rows):
-                        packed[place + np.uint64(row)] = w[source + np.uint64(row) * depth]
-                else:
-                    for row in range(rows):
-                        inside = row < valid
-                        packed[place + np.uint64(row)] = (
-                            w[source + np.uint64(row) * depth] if inside else 0
-                        )
-                source += np.uint64(1)
-                place += step
+    def pack_panels(w, packed, units, group, panel, panels, m, first, last):
+        depth = units.size
+        for number in range(first, last):
+            g, p = group + number // panels, panel + number % panels
+            source, valid = (g * m + p * rows) * depth, min(rows, m - p * rows)
+            for k in range(0, depth, lanes):
+                turn(
+                    *(w, source + k, depth, valid, depth - k),
+                    *(packed, number * depth * rows, units, k, rows),
+                )
 
-    pack_segment = kernel(pack_segment, str(rows), inline=True)
-
-    def pack_panels(w, packed, group, group_end, panel, panel_end, m, channels, taps, block):
-        depth, start = np.uint64(channels * taps), np.uint64(0)
-        for g in range(group, group_end):
-            for p in range(panel, panel_end):
-                source = np.uint64(g * m + p * rows) * depth
-                valid = min(rows, m - p * rows)
-                for first in range(0, channels, block):
-                    done = np.uint64(first * taps)
-                    pack_segment(
-                        *(w, source + done, packed, start + done * np.uint64(rows)),
-                        *(depth, valid, min(block, channels - first), taps),
-                    )
-                start += np.uint64(taps * channels * rows)
-
-    return kernel(pack_panels, str(rows))
+    return shared(pack_panels, f"{host().name}-{dtype_name}-{rows}")
