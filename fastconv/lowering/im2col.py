@@ -41,8 +41,11 @@ class BoxWindows:
 
 
 def fill_columns(windows: Array, columns: Array, order: tuple[int, ...]) -> None:
-    """Copy windows `(n, C, *out, *kernel)` into columns whose axes are `order` of the windows'."""
-    np.copyto(columns, windows.transpose(order))
+    """Copy windows `(n, C, *out, *kernel)` into columns whose axes are `order` of the windows'.
+
+    Columns may have another dtype, one that holds the values.
+    """
+    np.copyto(columns, windows.transpose(order), casting="unsafe")
 
 
 FEW_CHANNELS = 8

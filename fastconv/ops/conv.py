@@ -24,13 +24,14 @@ def conv1d(
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve in 1-D: the cross-correlation of PyTorch's `conv1d`.
 
     Parameters
     ----------
     input : array_like
-        `(N, C_in, L)` or `(C_in, L)`, float32 or float64.
+        `(N, C_in, L)` or `(C_in, L)`, of any dtype of numbers.
     weight : array_like
         `(C_out, C_in // groups, kL)`.
     bias : array_like, optional
@@ -52,17 +53,22 @@ def conv1d(
         The one to use, as `settings(algorithm=...)` would force it.
     out : numpy.ndarray, optional
         An array for the result, of its shape and dtype, that shares no memory with the others.
+    acc_dtype : dtype, optional
+        What sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32 for
+        float16. Integers are returned in it; floating point is rounded once to its own dtype.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays; it is `out` if
-        that is given.
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays, or in the
+        accumulator for integers; it is `out` if that is given.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense; `out` is then as it was.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
     PlanError
         If the algorithm asked for refuses.
 
@@ -73,7 +79,7 @@ def conv1d(
     array([[[-1., -2.]]])
     """
     place = (stride, padding, dilation, groups)
-    return _forward(1, input, weight, bias, *place, activation, layout, algorithm, out)
+    return _forward(1, input, weight, bias, *place, activation, layout, algorithm, out, acc_dtype)
 
 
 def conv2d(
@@ -89,13 +95,14 @@ def conv2d(
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve in 2-D: the cross-correlation of PyTorch's `conv2d`.
 
     Parameters
     ----------
     input : array_like
-        `(N, C_in, H, W)` or `(C_in, H, W)`, float32 or float64.
+        `(N, C_in, H, W)` or `(C_in, H, W)`, of any dtype of numbers.
     weight : array_like
         `(C_out, C_in // groups, kH, kW)`.
     bias : array_like, optional
@@ -117,17 +124,22 @@ def conv2d(
         The one to use, as `settings(algorithm=...)` would force it.
     out : numpy.ndarray, optional
         An array for the result, of its shape and dtype, that shares no memory with the others.
+    acc_dtype : dtype, optional
+        What sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32 for
+        float16. Integers are returned in it; floating point is rounded once to its own dtype.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays; it is `out` if
-        that is given.
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays, or in the
+        accumulator for integers; it is `out` if that is given.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense; `out` is then as it was.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
     PlanError
         If the algorithm asked for refuses.
 
@@ -141,7 +153,7 @@ def conv2d(
     np.float32(27.0)
     """
     place = (stride, padding, dilation, groups)
-    return _forward(2, input, weight, bias, *place, activation, layout, algorithm, out)
+    return _forward(2, input, weight, bias, *place, activation, layout, algorithm, out, acc_dtype)
 
 
 def conv3d(
@@ -157,13 +169,14 @@ def conv3d(
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve in 3-D: the cross-correlation of PyTorch's `conv3d`.
 
     Parameters
     ----------
     input : array_like
-        `(N, C_in, D, H, W)` or `(C_in, D, H, W)`, float32 or float64.
+        `(N, C_in, D, H, W)` or `(C_in, D, H, W)`, of any dtype of numbers.
     weight : array_like
         `(C_out, C_in // groups, kD, kH, kW)`.
     bias : array_like, optional
@@ -185,17 +198,22 @@ def conv3d(
         The one to use, as `settings(algorithm=...)` would force it.
     out : numpy.ndarray, optional
         An array for the result, of its shape and dtype, that shares no memory with the others.
+    acc_dtype : dtype, optional
+        What sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32 for
+        float16. Integers are returned in it; floating point is rounded once to its own dtype.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays; it is `out` if
-        that is given.
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays, or in the
+        accumulator for integers; it is `out` if that is given.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense; `out` is then as it was.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
     PlanError
         If the algorithm asked for refuses.
 
@@ -207,7 +225,7 @@ def conv3d(
     (8, 4, 5, 6)
     """
     place = (stride, padding, dilation, groups)
-    return _forward(3, input, weight, bias, *place, activation, layout, algorithm, out)
+    return _forward(3, input, weight, bias, *place, activation, layout, algorithm, out, acc_dtype)
 
 
 def _forward(
@@ -223,11 +241,14 @@ def _forward(
     layout: str,
     algorithm: str | None,
     out: Array | None,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     if algorithm is not None:
         place = (stride, padding, dilation, groups)
         with settings(algorithm=algorithm):
-            return _forward(rank, input, weight, bias, *place, activation, layout, None, out)
+            return _forward(
+                rank, input, weight, bias, *place, activation, layout, None, out, acc_dtype
+            )
     if bias is None:
         x, w = promoted(input=input, weight=weight)
         b = None
@@ -235,7 +256,7 @@ def _forward(
         x, w, b = promoted(input=input, weight=weight, bias=bias)
     problem = conv_problem(
         *("forward", rank, x.shape, w.shape, stride, padding, dilation, groups, x.dtype),
-        *(activation, layout),
+        *(activation, layout, acc_dtype),
     )
     if b is not None:
         check_bias(b.shape, problem)
@@ -244,7 +265,7 @@ def _forward(
         return like_input(solve(problem, inputs), x.shape, rank)
     plan = plan_for(problem)
     return write_out(
-        *(out, plan.output_shape, x.dtype, lambda y: plan.run(inputs, (y,))),
+        *(out, plan.output_shape, problem.result_dtype, lambda y: plan.run(inputs, (y,))),
         input=x,
         weight=w,
         bias=b,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy.typing as npt
 
 from fastconv import parameters
-from fastconv.dtypes import Array, promoted
+from fastconv.dtypes import Array, conjugated, promoted
 from fastconv.ops.call import check_grad_output, like_input, solve, with_batch
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.parameters import IntOrInts, PaddingLike
@@ -21,6 +21,7 @@ def conv1d_input(
     groups: int = 1,
     *,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv1d` with respect to its input.
 
@@ -32,7 +33,7 @@ def conv1d_input(
         `(C_out, C_in // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
@@ -41,12 +42,15 @@ def conv1d_input(
     Returns
     -------
     numpy.ndarray
-        Of shape `input_size`.
+        Of shape `input_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the weight is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -56,7 +60,7 @@ def conv1d_input(
     np.float64(4.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(1, input_size, weight, grad_output, *place, layout)
+    return _input_gradient(1, input_size, weight, grad_output, *place, layout, acc_dtype)
 
 
 def conv1d_weight(
@@ -69,6 +73,7 @@ def conv1d_weight(
     groups: int = 1,
     *,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv1d` with respect to its weight.
 
@@ -80,7 +85,7 @@ def conv1d_weight(
         Shape of the weight, `(C_out, C_in // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
@@ -89,12 +94,15 @@ def conv1d_weight(
     Returns
     -------
     numpy.ndarray
-        Of shape `weight_size`.
+        Of shape `weight_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the input is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -104,7 +112,7 @@ def conv1d_weight(
     np.float64(2.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(1, input, weight_size, grad_output, *place, layout)
+    return _weight_gradient(1, input, weight_size, grad_output, *place, layout, acc_dtype)
 
 
 def conv2d_input(
@@ -117,6 +125,7 @@ def conv2d_input(
     groups: int = 1,
     *,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv2d` with respect to its input.
 
@@ -128,7 +137,7 @@ def conv2d_input(
         `(C_out, C_in // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
@@ -137,12 +146,15 @@ def conv2d_input(
     Returns
     -------
     numpy.ndarray
-        Of shape `input_size`.
+        Of shape `input_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the weight is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -152,7 +164,7 @@ def conv2d_input(
     np.float64(16.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(2, input_size, weight, grad_output, *place, layout)
+    return _input_gradient(2, input_size, weight, grad_output, *place, layout, acc_dtype)
 
 
 def conv2d_weight(
@@ -165,6 +177,7 @@ def conv2d_weight(
     groups: int = 1,
     *,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv2d` with respect to its weight.
 
@@ -176,7 +189,7 @@ def conv2d_weight(
         Shape of the weight, `(C_out, C_in // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
@@ -185,12 +198,15 @@ def conv2d_weight(
     Returns
     -------
     numpy.ndarray
-        Of shape `weight_size`.
+        Of shape `weight_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the input is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -200,7 +216,7 @@ def conv2d_weight(
     np.float64(4.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(2, input, weight_size, grad_output, *place, layout)
+    return _weight_gradient(2, input, weight_size, grad_output, *place, layout, acc_dtype)
 
 
 def conv3d_input(
@@ -213,6 +229,7 @@ def conv3d_input(
     groups: int = 1,
     *,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv3d` with respect to its input.
 
@@ -224,7 +241,7 @@ def conv3d_input(
         `(C_out, C_in // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
@@ -233,12 +250,15 @@ def conv3d_input(
     Returns
     -------
     numpy.ndarray
-        Of shape `input_size`.
+        Of shape `input_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the weight is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -248,7 +268,7 @@ def conv3d_input(
     np.float64(64.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(3, input_size, weight, grad_output, *place, layout)
+    return _input_gradient(3, input_size, weight, grad_output, *place, layout, acc_dtype)
 
 
 def conv3d_weight(
@@ -261,6 +281,7 @@ def conv3d_weight(
     groups: int = 1,
     *,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv3d` with respect to its weight.
 
@@ -272,7 +293,7 @@ def conv3d_weight(
         Shape of the weight, `(C_out, C_in // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
@@ -281,12 +302,15 @@ def conv3d_weight(
     Returns
     -------
     numpy.ndarray
-        Of shape `weight_size`.
+        Of shape `weight_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the input is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -296,7 +320,7 @@ def conv3d_weight(
     np.float64(8.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(3, input, weight_size, grad_output, *place, layout)
+    return _weight_gradient(3, input, weight_size, grad_output, *place, layout, acc_dtype)
 
 
 def _input_gradient(
@@ -309,15 +333,17 @@ def _input_gradient(
     dilation: IntOrInts,
     groups: int,
     layout: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     w, gy = promoted(weight=weight, grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
     problem = conv_problem(
         *("input_gradient", rank, shape, w.shape, stride, padding, dilation, groups, w.dtype),
         layout=layout,
+        acc_dtype=acc_dtype,
     )
     check_grad_output(problem, gy.shape, len(shape) == rank + 1)
-    return like_input(solve(problem, (w, with_batch(gy, rank))), shape, rank)
+    return like_input(solve(problem, (conjugated(w), with_batch(gy, rank))), shape, rank)
 
 
 def _weight_gradient(
@@ -330,12 +356,14 @@ def _weight_gradient(
     dilation: IntOrInts,
     groups: int,
     layout: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     x, gy = promoted(input=input, grad_output=grad_output)
     shape = parameters.shape("weight_size", weight_size)
     problem = conv_problem(
         *("weight_gradient", rank, x.shape, shape, stride, padding, dilation, groups, x.dtype),
         layout=layout,
+        acc_dtype=acc_dtype,
     )
     check_grad_output(problem, gy.shape, x.ndim == rank + 1)
-    return solve(problem, (with_batch(x, rank), with_batch(gy, rank)))
+    return solve(problem, (conjugated(with_batch(x, rank)), with_batch(gy, rank)))

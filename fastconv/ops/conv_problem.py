@@ -4,8 +4,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastconv import activations, parameters
+from fastconv.dtypes import Dtype, accumulator
 from fastconv.geometry import batched_shape, conv_geometry
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Problem
@@ -23,6 +25,7 @@ def conv_problem(
     dtype: np.dtype[Any],
     activation: str | None = None,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Problem:
     """Return the problem of a convolution, or of one of its gradients, on two shapes.
 
@@ -42,6 +45,7 @@ def conv_problem(
         dtype,
         None if activation is None else activations.checked(activation),
         layout,
+        None if acc_dtype is None else accumulator(dtype, acc_dtype),
     )
 
 
@@ -58,7 +62,10 @@ def _cached(
     dtype: np.dtype[Any],
     activation: str | None,
     layout: str,
+    acc: Dtype | None,
 ) -> Problem:
     shape = batched_shape("input", input, rank)
     geometry = conv_geometry(shape, weight, stride, padding, dilation, groups)
-    return Problem("conv", direction, geometry, dtype, activation=activation, layout=layout)
+    return Problem(
+        "conv", direction, geometry, dtype, activation=activation, layout=layout, acc=acc
+    )

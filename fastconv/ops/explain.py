@@ -95,6 +95,7 @@ def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
         arguments["dtype"],
         arguments.get("activation"),
         layout=arguments.get("layout", "channels_first"),
+        acc_dtype=arguments.get("acc_dtype"),
     )
     if arguments.get("bias") is not None:
         conv.check_bias(_shape(arguments, "bias"), problem)
@@ -167,6 +168,7 @@ def _col2im(name: str, otherwise: int, arguments: Arguments) -> Problem:
         padding_mode=arguments.get("padding_mode", "zeros"),
         dialect=dialect,
         dtype=arguments["dtype"],
+        acc_dtype=arguments["acc_dtype"],
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastconv.activations import activate
 from fastconv.algorithms import Algorithm, Inputs, Outputs, Packed
+from fastconv.bounds import check_sums, sums_integers
 from fastconv.dtypes import Array
 from fastconv.plan.threads import limited_threads
 from fastconv.problem import Problem
@@ -81,10 +82,17 @@ class Plan:
         return self.problem.flops
 
     def run(self, inputs: Inputs, outputs: Outputs) -> None:
-        """Solve the problem into `outputs`; floating-point warnings are left to the values."""
+        """Solve the problem into `outputs`; floating-point warnings are left to the values.
+
+        Raises
+        ------
+        AccumulatorError
+            If sums of integers could leave their accumulator; `outputs` are then as they were.
+        """
         if self._quiet:
             self._run(inputs, outputs)
             return
+        check_sums(self.problem, inputs)
         with np.errstate(all="ignore"):
             if self.limits_blas:
                 with limited_threads(self.threads):
@@ -148,6 +156,8 @@ class Plan:
     def _quiet(self) -> bool:
         """Whether nothing can warn, nor use BLAS: to set either takes longer than some kernels."""
         compiled = getattr(self.chosen, "compiled", False)
+        if sums_integers(self.problem):
+            return False
         return compiled and not self.limits_blas and self._activation is None
 
     def __str__(self) -> str:
