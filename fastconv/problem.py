@@ -52,6 +52,8 @@ IN_LAYOUT: dict[tuple[str, str], tuple[Collection[int], Collection[int]]] = {
 """Which inputs and which outputs of a problem are in its layout; of those not listed here, all."""
 WITHOUT_LAYOUT = ("columns",)
 """Operations that have channels first only."""
+WITH_ACTIVATION = (("conv", "forward"), ("conv", "input_gradient"))
+"""Problems that may end in an activation; the second are transposed convolutions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +159,7 @@ class Problem:
             `g` groups, `ceil`, `indices`, `pad` (whether an average counts padding), `div`
             divisor override, `act` activation after a convolution, `layout` of the arrays
             ("last" for channels last; `x` names channels second all the same), `o` output sizes of
-            a scatter.
+            a scatter, or of a convolution that leaves away positions at the end.
 
         Returns
         -------
@@ -183,8 +185,8 @@ class Problem:
             raise ParameterError(
                 f"problem: unknown or missing keys {sorted(unknown) or ['x']} in {line!r}"
             )
-        if "act" in fields and (operation, direction) != ("conv", "forward"):
-            raise ParameterError(f"problem: only conv forward has an activation, not {line!r}")
+        if "act" in fields and (operation, direction) not in WITH_ACTIVATION:
+            raise ParameterError(f"problem: {operation} {direction} has no activation, in {line!r}")
         if "layout" in fields and operation in WITHOUT_LAYOUT:
             raise ParameterError(f"problem: {operation} has no layout, in {line!r}")
         return cls(
@@ -225,8 +227,10 @@ def _window_words(geometry: WindowGeometry) -> list[str]:
         for axis in axes
     )
     kernel, groups = f"k={_joined(geometry.kernel)}", 1
+    fewer: tuple[int, ...] = ()
     if isinstance(geometry, ConvGeometry):
         kernel, groups = f"w={_joined(geometry.weight_shape)}", geometry.groups
+        fewer = geometry.fewer_out
     return [
         kernel,
         _short("s", tuple(str(axis.stride) for axis in axes), "1"),
@@ -234,6 +238,7 @@ def _window_words(geometry: WindowGeometry) -> list[str]:
         _short("d", tuple(str(axis.dilation) for axis in axes), "1"),
         "" if groups == 1 else f"g={groups}",
         "ceil=1" if geometry.ceil_mode else "",
+        f"o={_joined(fewer)}" if fewer else "",
     ]
 
 
@@ -262,7 +267,8 @@ def _geometry(operation: str, fields: dict[str, str]) -> Geometry:
     if operation == "conv":
         groups = parameters.integer("g", _number(fields.get("g", "1")))
         weight = parameters.shape("w", _numbers(fields.get("w", "")))
-        return conv_geometry(given, weight, stride, padding, dilation, groups)
+        out = parameters.integers("o", _numbers(fields["o"]), rank) if "o" in fields else ()
+        return conv_geometry(given, weight, stride, padding, dilation, groups, out)
     kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
     return window_geometry(given, kernel, stride, padding, dilation, _flag(fields.get("ceil", "0")))
 
