@@ -380,6 +380,23 @@ def _transposed_axis(
     return pair, out
 
 
+def check_padding_mode(axes: tuple[Axis, ...], mode: str) -> None:
+    """Raise a `ShapeError` where an axis is too short to be padded by its own elements.
+
+    As in PyTorch: less than its size is reflected, at most its size wrapped around.
+    """
+    least = {"reflect": 1, "circular": 0}.get(mode)
+    if least is None:
+        return
+    for index, axis in enumerate(axes):
+        if max(axis.before, axis.after) + least > axis.size:
+            raise ShapeError(
+                f"padding: ({axis.before}, {axis.after}) with padding_mode={mode!r} must be "
+                f"{'less than' if least else 'at most'} the {axis.size} elements of spatial "
+                f"dimension {index}"
+            )
+
+
 def _axes(
     input_shape: tuple[int, ...],
     kernel: Ints,

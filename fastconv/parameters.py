@@ -16,6 +16,7 @@ PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
 PADDING_NAMES = ("valid", "same", "same_lower")
 LAYOUTS = ("channels_first", "channels_last")
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 LARGEST = 2**40
 
 
@@ -95,6 +96,13 @@ def layout(name: Any) -> str:
     """Return "channels_first" or "channels_last", or refuse."""
     if not isinstance(name, str) or name not in LAYOUTS:
         raise ParameterError(f"layout: expected one of {LAYOUTS}, got {name!r}")
+    return name
+
+
+def padding_mode(name: Any) -> str:
+    """Return what the padding holds, as `torch.nn` names it, or refuse."""
+    if not isinstance(name, str) or name not in PADDING_MODES:
+        raise ParameterError(f"padding_mode: expected one of {PADDING_MODES}, got {name!r}")
     return name
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from fastconv import activations, parameters
+from fastconv import activations, dialects, parameters
 from fastconv.dtypes import row_of
 from fastconv.errors import ParameterError, ShapeError
 from fastconv.geometry import (
@@ -24,6 +24,7 @@ from fastconv.geometry import (
     ScatterGeometry,
     WindowGeometry,
     batched_shape,
+    check_padding_mode,
     conv_geometry,
     scatter_geometry,
     window_geometry,
@@ -69,6 +70,8 @@ class Problem:
     divisor: int | None = None
     activation: str | None = None
     layout: str = "channels_first"
+    padding_mode: str = "zeros"
+    dialect: str = "fastconv"
 
     @cached_property
     def text(self) -> str:
@@ -118,8 +121,13 @@ class Problem:
         if self.direction == "input_gradient" or self.operation == "scatter":
             return self.x_shape
         if self.operation == "columns":
-            return self.window.columns_shape
+            return self.columns_shape
         return self.y_shape
+
+    @cached_property
+    def columns_shape(self) -> tuple[int, ...]:
+        """The shape of columns, in the problem's dialect."""
+        return dialects.BY_NAME[self.dialect].shape(self.window)
 
     @property
     def result_dtype(self) -> np.dtype[Any]:
@@ -158,8 +166,9 @@ class Problem:
             size, `s` stride, `p` padding (`BEFORE:AFTER` where they differ), `d` dilation,
             `g` groups, `ceil`, `indices`, `pad` (whether an average counts padding), `div`
             divisor override, `act` activation after a convolution, `layout` of the arrays
-            ("last" for channels last; `x` names channels second all the same), `o` output sizes of
-            a scatter, or of a convolution that leaves away positions at the end.
+            ("last" for channels last; `x` names channels second all the same), `mode` what the
+            padding of columns holds, `dialect` their order, `o` output sizes of a scatter, or of a
+            convolution that leaves away positions at the end.
 
         Returns
         -------
@@ -189,20 +198,30 @@ class Problem:
             raise ParameterError(f"problem: {operation} {direction} has no activation, in {line!r}")
         if "layout" in fields and operation in WITHOUT_LAYOUT:
             raise ParameterError(f"problem: {operation} has no layout, in {line!r}")
+        if {"mode", "dialect"} & set(fields) and operation != "columns":
+            raise ParameterError(f"problem: only columns have a mode or dialect, not {line!r}")
+        geometry, mode = _geometry(operation, fields), fields.get("mode", "zeros")
+        if isinstance(geometry, WindowGeometry):
+            check_padding_mode(geometry.axes, parameters.padding_mode(mode))
         return cls(
             cast(Operation, operation),
             direction,
-            _geometry(operation, fields),
+            geometry,
             row_of(dtype).dtype,
             indices=_flag(fields.get("indices", "0")),
             count_include_pad=_flag(fields.get("pad", "1")),
             divisor=parameters.divisor("div", _number(fields["div"])) if "div" in fields else None,
             activation=activations.checked(fields.get("act")),
             layout=parameters.layout(f"channels_{fields.get('layout', 'first')}"),
+            padding_mode=mode,
+            dialect=dialects.dialect(fields.get("dialect", "fastconv")).name,
         )
 
 
-_KEYS = ("x", "w", "k", "s", "p", "d", "g", "o", "ceil", "indices", "pad", "div", "act", "layout")
+_KEYS = (
+    *("x", "w", "k", "s", "p", "d", "g", "o", "ceil", "indices", "pad", "div", "act", "layout"),
+    *("mode", "dialect"),
+)
 
 
 def _words(problem: Problem) -> list[str]:
@@ -217,6 +236,8 @@ def _words(problem: Problem) -> list[str]:
     words.append("" if problem.divisor is None else f"div={problem.divisor}")
     words.append("" if problem.activation is None else f"act={problem.activation}")
     words.append("" if problem.layout == "channels_first" else "layout=last")
+    words.append("" if problem.padding_mode == "zeros" else f"mode={problem.padding_mode}")
+    words.append("" if problem.dialect == "fastconv" else f"dialect={problem.dialect}")
     return [*words, problem.dtype.name]
 
 

@@ -13,7 +13,7 @@ from fastconv import settings
 from fastconv.algorithms import ALGORITHMS
 from fastconv.cli.problems import edge_problems
 from fastconv.plan import plan_for
-from tests import oracle
+from tests import oracle, oracle_columns
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastconv"
@@ -96,7 +96,7 @@ def inputs_of(problem, seed=0):
     if kind == ("columns", "forward"):
         return array(*geometry.input_shape), np.asarray(-3, dtype)
     if kind == ("columns", "input_gradient"):
-        return (array(*geometry.columns_shape),)
+        return (array(*problem.columns_shape),)
     if problem.operation == "scatter":
         plane = math.prod(geometry.sizes)
         generator = np.random.default_rng(seed)
@@ -218,10 +218,12 @@ def _avg_pool(problem, inputs):
 
 
 def _columns(problem, inputs):
-    window, place = problem.window, place_of(problem)
+    window, how = problem.window, (problem.padding_mode, problem.dialect)
     if problem.direction == "forward":
-        return (oracle.im2col(inputs[0], window.kernel, *place, inputs[1]),)
-    return (oracle.col2im(inputs[0], window.sizes, window.kernel, *place),)
+        place = (window.kernel, *place_of(problem), inputs[1])
+        return (oracle_columns.im2col(inputs[0], *place, *how),)
+    place = (window.kernel, *place_of(problem))
+    return (oracle_columns.col2im(inputs[0], window.input_shape, *place, *how),)
 
 
 def _scatter(problem, inputs):

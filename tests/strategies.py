@@ -3,7 +3,8 @@
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from fastconv import Problem, ShapeError
+from fastconv import Problem, ShapeError, dialects
+from fastconv.parameters import PADDING_MODES
 from fastconv.problem import DIRECTIONS, WITHOUT_LAYOUT
 
 KINDS = [(name, direction) for name, directions in DIRECTIONS.items() for direction in directions]
@@ -23,6 +24,12 @@ def axis_arguments(draw, largest=12):
 
 def _joined(items):
     return "x".join(map(str, items))
+
+
+def _fits(sizes, pads, mode):
+    """Whether axes are long enough to be padded by their own elements."""
+    least = {"reflect": 1, "circular": 0}.get(mode, -99)
+    return all(max(pair) + least <= size for size, pair in zip(sizes, pads, strict=True))
 
 
 @st.composite
@@ -59,6 +66,10 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
         words += draw(st.sampled_from([[], [], ["div=3"], ["div=-2"]]))
     if operation not in WITHOUT_LAYOUT:
         words.append(draw(st.sampled_from(["layout=first", "layout=last"])))
+    if operation == "columns":
+        modes = [mode for mode in PADDING_MODES if _fits(sizes, pads, mode)]
+        words.append(f"mode={draw(st.sampled_from(modes))}")
+        words.append(f"dialect={draw(st.sampled_from(dialects.NAMES))}")
     words.append(draw(st.sampled_from(["float32", "float64"])))
     try:
         return Problem.parse(" ".join(words))

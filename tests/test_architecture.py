@@ -21,6 +21,7 @@ ROOMS = (
     "dtypes",
     "activations",
     "geometry",
+    "dialects",
     "problem",
     "kernels",
     "lowering",
@@ -33,7 +34,7 @@ ROOMS = (
     "cli",
     "__main__",
 )
-NOT_FOR_KERNELS = {"parameters", "geometry", "problem"}
+NOT_FOR_KERNELS = {"parameters", "geometry", "dialects", "problem"}
 DECORATORS = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "generated_jit"}
 FILE_LINES, FUNCTION_LINES = 400, 60
 

@@ -105,6 +105,42 @@ SHAPES = {
         lambda F: F.col2im(ints(1, 8, 5), (3, 4), 2),
         r"columns: .*\(2, 3\) window positions.* 6 columns are expected, got 5",
     ),
+    "col2im-dlfs": (
+        lambda F: F.col2im(ints(7, 8), (3, 4), 2, dialect="dlfs"),
+        r"columns: 7 rows.* 6 window positions \(2, 3\)",
+    ),
+    "col2im-dlfs-taps": (
+        lambda F: F.col2im(ints(6, 9), (3, 4), 2, dialect="dlfs"),
+        r"columns: 9 rows.* 4 taps",
+    ),
+    "col2im-dlfs-rank": (
+        lambda F: F.col2im(ints(1, 6, 8), (3, 4), 2, dialect="dlfs"),
+        r"columns: expected shape \(N \* positions, C \* prod",
+    ),
+    "col2im-chainer": (
+        lambda F: F.col2im(ints(1, 2, 2, 3, 2, 3), (3, 4), 2, dialect="chainer"),
+        r"columns: expected kernel_size \(2, 2\) .*got \(2, 3\)",
+    ),
+    "col2im-jax": (
+        lambda F: F.col2im(ints(1, 8, 3, 2), (3, 4), 2, dialect="jax"),
+        r"columns: expected window positions \(2, 3\) .*got \(3, 2\)",
+    ),
+    "col2im-cs231n": (
+        lambda F: F.col2im(ints(0, 6), (3, 4), 2, dialect="cs231n"),
+        "columns: 0 rows",
+    ),
+    "im2col-reflect": (
+        lambda F: F.im2col(X2, 2, padding=(6, 6), padding_mode="reflect"),
+        r"padding: \(6, 6\) with padding_mode='reflect' must be less than the 6 .*dimension 1",
+    ),
+    "im2col-circular": (
+        lambda F: F.im2col(X2, 2, padding=((0, 8), 0), padding_mode="circular"),
+        r"padding: \(0, 8\) with padding_mode='circular' must be at most the 7 .*dimension 0",
+    ),
+    "col2im-reflect": (
+        lambda F: F.col2im(ints(1, 4, 8), 3, 2, 1, 3, padding_mode="reflect"),
+        "padding: .*less than the 3",
+    ),
     "col2im-rank": (lambda F: F.col2im(ints(1, 2, 8, 6), (3, 4), 2), "columns: expected shape"),
     "fold-rank": (lambda F: F.fold(ints(8), (3, 4), 2), "input: expected shape"),
     "fold-kernel": (lambda F: F.fold(ints(1, 8, 6), (1, 4), 2), "kernel_size"),
@@ -249,6 +285,28 @@ def test_divisor_override(call, value):
 def test_pad_value_is_a_number(value):
     with pytest.raises(ParameterError, match=r"^pad_value: expected a number"):
         F.im2col(X2, 2, padding=1, pad_value=value)
+
+
+@pytest.mark.parametrize("value", ["torch", "Chainer", "", None, 3, b"jax", ["jax"]], ids=repr)
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("dialect", lambda v: F.im2col(X2, 2, dialect=v)),
+        ("dialect", lambda v: F.col2im(ints(1, 4, 4), (3, 3), 2, dialect=v)),
+        ("padding_mode", lambda v: F.im2col(X2, 2, padding=1, padding_mode=v)),
+        ("padding_mode", lambda v: F.col2im(ints(1, 4, 4), (3, 3), 2, padding_mode=v)),
+    ],
+    ids=["im2col-dialect", "col2im-dialect", "im2col-mode", "col2im-mode"],
+)
+def test_names_that_are_not_among_those_known(name, call, value, plans):
+    with pytest.raises(ParameterError, match=rf"^{name}: expected one of"):
+        call(value)
+    assert plans == []
+
+
+def test_a_pad_value_is_for_padding_that_repeats_nothing():
+    with pytest.raises(ParameterError, match=r"^pad_value: expected 0 .*'reflect', got 3"):
+        F.im2col(X2, 2, padding=1, pad_value=3, padding_mode="reflect")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ def test_text_is_read_back(problem):
     assert again.geometry == problem.geometry
     assert again.dtype == problem.dtype
     flags = ("operation", "direction", "indices", "count_include_pad", "divisor", "result_shape")
+    flags += ("padding_mode", "dialect")
     assert [getattr(again, f) for f in flags] == [getattr(problem, f) for f in flags]
 
 
@@ -70,6 +71,11 @@ def test_it_can_be_a_key_and_be_pickled():
         ("avg_pool forward x=2x3x8x8 k=2 s=2 float32", (2, 3, 4, 4)),
         ("avg_pool input_gradient x=2x3x8x8 k=2 s=2 float32", (2, 3, 8, 8)),
         ("columns forward x=2x3x8x8 k=3 float32", (2, 27, 36)),
+        ("columns forward x=2x3x8x7 k=3x2 dialect=chainer float32", (2, 3, 3, 2, 6, 6)),
+        ("columns forward x=2x3x8x7 k=3 dialect=jax float32", (2, 27, 6, 5)),
+        ("columns forward x=2x3x8x7 k=3 dialect=dlfs float32", (60, 27)),
+        ("columns forward x=2x3x8x7 k=3 dialect=cnnumpy float32", (27, 60)),
+        ("columns input_gradient x=2x3x8x7 k=3 dialect=cs231n float32", (2, 3, 8, 7)),
         ("columns input_gradient x=2x3x8x8 k=3 float32", (2, 3, 8, 8)),
         ("scatter forward x=2x3x8x8 o=4x4 float32", (2, 3, 8, 8)),
     ],
@@ -130,9 +136,16 @@ MALFORMED = [
     "conv forward x=1x1x3 w=1x1x1 act float32",
     "conv forward x=1x1x3 w=1x1x1 act=None float32",
     "conv forward x=1x1x3 w=1x1x1 act=Relu float32",
-    "conv input_gradient x=1x1x3 w=1x1x1 act=relu float32",
+    "conv weight_gradient x=1x1x3 w=1x1x1 act=relu float32",
+    "conv forward x=1x1x3 w=1x1x1 o=4 float32",
+    "conv forward x=1x1x3 w=1x1x1 o=0 float32",
+    "conv forward x=1x1x3 w=1x1x1 o=1x1 float32",
     "max_pool forward x=1x1x3 k=1 act=relu float32",
     "scatter forward x=1x1x3 float32",
+    "conv forward x=1x1x3 w=1x1x1 mode=reflect float32",
+    "max_pool forward x=1x1x3 k=1 dialect=jax float32",
+    "columns forward x=1x1x3 k=1 dialect=torch float32",
+    "columns forward x=1x1x3 k=1 mode=edge float32",
 ]
 IMPOSSIBLE = [
     "conv forward x=3 w=1 float32",
@@ -146,6 +159,8 @@ IMPOSSIBLE = [
     "max_pool forward x=1x1x0 k=1 p=1 float32",
     "avg_pool forward x=1x1x3 k=1 div=0 float32",
     "columns forward x=3 k=1 float32",
+    "columns forward x=1x1x3 k=1 p=3 mode=reflect float32",
+    "columns forward x=1x1x3 k=1 p=4:0 mode=circular float32",
     "scatter forward x=3 o=1 float32",
     "scatter forward x=1x1x3 o=1x1 float32",
     "scatter forward x=1x1x0 o=1 float32",

@@ -1,12 +1,22 @@
 """im2col and col2im as strided NumPy copies and additions."""
 
+from dataclasses import replace
+from functools import lru_cache
+
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
-from fastconv.lowering.blocks import largest_box
+from fastconv.dialects import BY_NAME
+from fastconv.dtypes import Array
+from fastconv.geometry import Axis
+from fastconv.lowering.blocks import largest_box, sample_ranges
 from fastconv.lowering.col2im import add_columns
-from fastconv.lowering.im2col import BoxWindows, columns_order, fill_columns
+from fastconv.lowering.im2col import BoxWindows, columns_order, copy_windows
+from fastconv.lowering.pad import fold_padding, pad
 from fastconv.problem import Problem
+
+PADDED_BYTES = 2**20
+"""Padded samples made at a time: they stay in the cache until their windows are copied."""
 
 
 class Columns:
@@ -23,31 +33,95 @@ class Columns:
         )
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """Count one padded sample, if there is padding."""
-        window = problem.window
-        if problem.direction != "forward" or not window.padded:
-            return 0
-        sizes = [(axis.out - 1) * axis.stride + axis.extent for axis in window.axes]
-        return int(np.prod(sizes)) * window.channels * problem.dtype.itemsize
+        """Count the padded samples, if there is padding that is not left out."""
+        largest = next(iter(_parts(problem, limit)), slice(0, 0))
+        return (largest.stop - largest.start) * _scratch_bytes(problem)
 
     def run(
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
         """Fill columns from the input, or the input from columns."""
-        window = problem.window
         source, *rest = inputs
         (out,) = outputs
         if source is None:
             return
-        box = largest_box(window.out, window.positions)
-        split = (window.batch, window.channels, *window.kernel, *window.out)
-        if problem.direction == "input_gradient":
+        forward = problem.direction == "forward"
+        columns = _with_all_axes(out if forward else source, problem)
+        if not forward and not _wraps(problem):
             out[:] = 0
-            add_columns(source.reshape(split), out, window.axes, box)
+            _add(columns, out, problem.window.axes)
             return
-        pad_value = 0 if rest[0] is None else rest[0]
-        windows = BoxWindows.of(window.axes, box)
-        columns, order = out.reshape(split), columns_order(window.rank)
-        for sample in range(window.batch):
-            part = slice(sample, sample + 1)
-            fill_columns(windows.view(source[part], pad_value), columns[part], order)
+        value = rest[0] if forward and rest[0] is not None else 0
+        for part in _parts(problem, limit):
+            if forward:
+                _gather(source[part], columns[part], value, problem)
+            else:
+                _add_folded(columns[part], out[part], problem)
+
+
+def _gather(x: Array, columns: Array, value: Array | float, problem: Problem) -> None:
+    """Copy the windows of some samples into columns `(n, c, *kernel, *out)`."""
+    axes = problem.window.axes
+    if _wraps(problem):
+        x, axes = pad(x, _pairs(axes), problem.padding_mode), _padded(axes)
+    box = largest_box(problem.window.out, problem.window.positions)
+    copy_windows(BoxWindows.of(axes, box).view(x, value), columns)
+
+
+def _add(columns: Array, x: Array, axes: tuple[Axis, ...]) -> None:
+    """Add columns `(n, c, *kernel, *out)` to some samples, but what lies in the padding."""
+    out = tuple(axis.out for axis in axes)
+    add_columns(columns, x, axes, largest_box(out, max(1, int(np.prod(out)))))
+
+
+def _add_folded(columns: Array, x: Array, problem: Problem) -> None:
+    """Add columns to padded samples, and their padding to the samples it was copied from."""
+    axes = problem.window.axes
+    padded = np.zeros((*x.shape[:2], *(axis.size for axis in _padded(axes))), x.dtype)
+    _add(columns, padded, _padded(axes))
+    x[...] = fold_padding(padded, _pairs(axes), problem.padding_mode)
+
+
+def _with_all_axes(columns: Array, problem: Problem) -> Array:
+    """View columns of any dialect as `(n, c, *kernel, *out)`."""
+    window, dialect = problem.window, BY_NAME[problem.dialect]
+    found = dialect.order(window.rank)
+    order = [found.index(axis) for axis in columns_order(window.rank)]
+    return columns.reshape(dialect.split(window)).transpose(order)
+
+
+def _wraps(problem: Problem) -> bool:
+    """Whether the padding that windows read holds elements of the input."""
+    return problem.padding_mode != "zeros" and problem.window.padded
+
+
+def _pairs(axes: tuple[Axis, ...]) -> tuple[tuple[int, int], ...]:
+    """Return the padding that some window reads."""
+    return tuple((axis.before, max(0, axis.last - axis.size)) for axis in axes)
+
+
+def _padded(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """Return the axes of the padded input, which need no padding."""
+    return tuple(
+        replace(axis, size=before + axis.size + after, before=0, after=0)
+        for axis, (before, after) in zip(axes, _pairs(axes), strict=True)
+    )
+
+
+def _scratch_bytes(problem: Problem) -> int:
+    """Count the bytes that one sample needs: it is padded, and folded into a copy."""
+    window, forward = problem.window, problem.direction == "forward"
+    if not window.padded or not (forward or _wraps(problem)):
+        return 0
+    sizes = [axis.size for axis in _padded(window.axes)]
+    each = int(np.prod(sizes)) * window.channels * problem.dtype.itemsize
+    return each if forward else 2 * each
+
+
+@lru_cache(maxsize=1024)
+def _parts(problem: Problem, limit: int) -> tuple[slice, ...]:
+    """Cut the batch into samples whose padded copies fit the cache and the limit, one at least."""
+    each = _scratch_bytes(problem)
+    if not each:
+        return (slice(0, problem.window.batch),)
+    return tuple(sample_ranges(problem.window.batch, each, min(limit, PADDED_BYTES)))

@@ -7,9 +7,11 @@ import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.algorithms.numba_here import numba_installed
+from fastconv.dialects import BY_NAME
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
 from fastconv.lowering.divisors import divisors
+from fastconv.parameters import PADDING_MODES
 from fastconv.problem import Problem
 
 MOST_AXES = 3
@@ -100,7 +102,6 @@ def _columns(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
 
     window = problem.window
     outer = (window.batch, window.channels)
-    columns_shape = (*outer, window.taps, window.positions)
     place = [
         np.array(values, np.int64)
         for values in (
@@ -110,14 +111,23 @@ def _columns(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
             *zip(*map(_step, window.axes), strict=True),
         )
     ]
+    mode = PADDING_MODES.index(problem.padding_mode)
     if problem.direction == "forward":
         x, pad_value = arrays
-        columns = outputs[0].reshape(columns_shape)
-        naive.im2col(x.reshape(*outer, window.plane), columns, pad_value[()], *place)
+        columns = _flat_columns(outputs[0], problem)
+        naive.im2col(x.reshape(*outer, window.plane), columns, pad_value[()], *place, mode)
     else:
-        naive.col2im(
-            arrays[0].reshape(columns_shape), outputs[0].reshape(*outer, window.plane), *place
-        )
+        columns = _flat_columns(arrays[0], problem)
+        naive.col2im(columns, outputs[0].reshape(*outer, window.plane), *place, mode)
+
+
+def _flat_columns(columns: Array, problem: Problem) -> Array:
+    """View columns of any dialect as (N, C, taps, positions)."""
+    window = problem.window
+    sizes = {"n": window.batch, "c": window.channels, "k": window.taps, "o": window.positions}
+    letters = "".join(BY_NAME[problem.dialect].groups).lower()
+    flat = columns.reshape([sizes[letter] for letter in letters])
+    return flat.transpose([letters.index(letter) for letter in "ncko"])
 
 
 def _scatter(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:

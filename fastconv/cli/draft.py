@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastconv.geometry import ConvGeometry, ScatterGeometry, conv_geometry, window_geometry
+from fastconv.geometry import (
+    ConvGeometry,
+    ScatterGeometry,
+    check_padding_mode,
+    conv_geometry,
+    window_geometry,
+)
 from fastconv.parameters import Ints
 from fastconv.problem import Direction, Geometry, Operation, Problem
 
@@ -38,6 +44,8 @@ class Draft:
     divisor: int | None = None
     activation: str | None = None
     layout: str = "channels_first"
+    padding_mode: str = "zeros"
+    dialect: str = "fastconv"
     dtype: str = "float32"
 
     @classmethod
@@ -75,6 +83,8 @@ class Draft:
             divisor=problem.divisor,
             activation=problem.activation,
             layout=problem.layout,
+            padding_mode=problem.padding_mode,
+            dialect=problem.dialect,
             dtype=problem.dtype.name,
         )
 
@@ -96,6 +106,8 @@ class Draft:
             self.divisor,
             self.activation,
             self.layout,
+            padding_mode=self.padding_mode,
+            dialect=self.dialect,
         )
 
     def _geometry(self) -> Geometry:
@@ -107,6 +119,8 @@ class Draft:
             return conv_geometry(
                 *(shape, weight, self.stride, self.padding, self.dilation, self.groups), self.out
             )
-        return window_geometry(
+        geometry = window_geometry(
             shape, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode
         )
+        check_padding_mode(geometry.axes, self.padding_mode)
+        return geometry

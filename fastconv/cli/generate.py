@@ -6,11 +6,12 @@ from typing import cast
 
 import numpy as np
 
+from fastconv import dialects
 from fastconv.activations import ACTIVATIONS
 from fastconv.cli.draft import Draft
 from fastconv.dtypes import NAMES
 from fastconv.errors import ShapeError
-from fastconv.parameters import LAYOUTS, Ints
+from fastconv.parameters import LAYOUTS, PADDING_MODES, Ints
 from fastconv.problem import DIRECTIONS, WITH_ACTIVATION, WITHOUT_LAYOUT, Operation, Problem
 
 MOST_WORK = 2_000_000
@@ -72,6 +73,8 @@ def random_draft(rng: np.random.Generator) -> Draft:
         divisor=int(rng.choice([-3, 2, 7])) if average and rng.random() < 0.2 else None,
         activation=_activation(rng) if (operation, direction) in WITH_ACTIVATION else None,
         layout=LAYOUTS[0] if operation in WITHOUT_LAYOUT else _layout(rng),
+        padding_mode=_one_of(rng, PADDING_MODES) if operation == "columns" else "zeros",
+        dialect=_one_of(rng, dialects.NAMES) if operation == "columns" else "fastconv",
         dtype=dtype,
     )
 
@@ -106,6 +109,11 @@ def _pads(rng: np.random.Generator, rank: int) -> tuple[tuple[int, int], ...]:
     most = 7 if rng.random() < 0.2 else 2
     pairs = rng.integers(0, most + 1, (rank, 2)).tolist()
     return tuple((low, low if form == 1 else high) for low, high in pairs)
+
+
+def _one_of(rng: np.random.Generator, names: tuple[str, ...]) -> str:
+    """Draw the first name as often as not."""
+    return names[0] if _coin(rng) else str(rng.choice(names))
 
 
 def _layout(rng: np.random.Generator) -> str:

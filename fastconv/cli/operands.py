@@ -136,7 +136,7 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
         return [problem.y_shape]
     if problem.operation == "columns":
         forward = problem.direction == "forward"
-        return [problem.window.input_shape, ()] if forward else [problem.window.columns_shape]
+        return [problem.window.input_shape, ()] if forward else [problem.columns_shape]
     return [problem.x_shape if problem.direction == "forward" else problem.y_shape]
 
 

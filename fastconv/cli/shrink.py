@@ -20,6 +20,8 @@ PLAINEST = {
     "divisor": None,
     "activation": None,
     "layout": "channels_first",
+    "padding_mode": "zeros",
+    "dialect": "fastconv",
 }
 
 

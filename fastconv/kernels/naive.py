@@ -205,8 +205,12 @@ def scatter(values, indices, planes):
 
 
 @kernel
-def source(position, tap, sizes, kernel, out, stride, before, dilation):
-    """Return the flat input element that a flat tap reads at a flat position, or -1 for padding."""
+def source(position, tap, sizes, kernel, out, stride, before, dilation, mode):
+    """Return the flat input element that a flat tap reads at a flat position, or -1 for padding.
+
+    Padding is nothing (mode 0), or what a mirror at the last element shows (1), the nearest
+    element (2), that of the other end (3).
+    """
     flat = 0
     scale = 1
     for axis in range(sizes.size - 1, -1, -1):
@@ -216,26 +220,33 @@ def source(position, tap, sizes, kernel, out, stride, before, dilation):
         tap //= kernel[axis]
         i = o * stride[axis] + t * dilation[axis] - before[axis]
         if i < 0 or i >= sizes[axis]:
-            return -1
+            if mode == 0:
+                return -1
+            if mode == 1:
+                i = -i if i < 0 else 2 * (sizes[axis] - 1) - i
+            elif mode == 2:
+                i = 0 if i < 0 else sizes[axis] - 1
+            else:
+                i = i + sizes[axis] if i < 0 else i - sizes[axis]
         flat += i * scale
         scale *= sizes[axis]
     return flat
 
 
 @kernel
-def im2col(x, columns, pad_value, sizes, kernel, out, stride, before, dilation):
+def im2col(x, columns, pad_value, sizes, kernel, out, stride, before, dilation, mode):
     """columns[n, c, t, o] = x[n, c, source(o, t)] or the pad value; any number of axes."""
     batch, channels, taps, positions = columns.shape
     for n in range(batch):
         for c in range(channels):
             for t in range(taps):
                 for o in range(positions):
-                    where = source(o, t, sizes, kernel, out, stride, before, dilation)
+                    where = source(o, t, sizes, kernel, out, stride, before, dilation, mode)
                     columns[n, c, t, o] = x[n, c, where] if where >= 0 else pad_value
 
 
 @kernel
-def col2im(columns, x, sizes, kernel, out, stride, before, dilation):
+def col2im(columns, x, sizes, kernel, out, stride, before, dilation, mode):
     """x[n, c, source(o, t)] = sum over o, t of columns[n, c, t, o]: the adjoint of im2col."""
     batch, channels, taps, positions = columns.shape
     x[:] = 0
@@ -243,6 +254,6 @@ def col2im(columns, x, sizes, kernel, out, stride, before, dilation):
         for c in range(channels):
             for t in range(taps):
                 for o in range(positions):
-                    where = source(o, t, sizes, kernel, out, stride, before, dilation)
+                    where = source(o, t, sizes, kernel, out, stride, before, dilation, mode)
                     if where >= 0:
                         x[n, c, where] += columns[n, c, t, o]

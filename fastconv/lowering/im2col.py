@@ -45,6 +45,26 @@ def fill_columns(windows: Array, columns: Array, order: tuple[int, ...]) -> None
     np.copyto(columns, windows.transpose(order))
 
 
+FEW_CHANNELS = 8
+"""A copy of so few elements at a time takes longer than one with larger steps."""
+
+
+def copy_windows(windows: Array, columns: Array) -> None:
+    """Copy windows `(n, c, *out, *kernel)` into columns `(n, c, *kernel, *out)` of any strides."""
+    rank = (windows.ndim - 2) // 2
+    longer = [axis for axis, size in enumerate(columns.shape) if size > 1]
+    fastest = min(longer, key=lambda axis: abs(columns.strides[axis]), default=0)
+    if not 2 <= fastest < 2 + rank:
+        fill_columns(windows, columns, columns_order(rank))
+        return
+    # taps are the fastest but few: one after the other, each is copied along a longer axis
+    channels = columns.shape[1]
+    apart = [slice(c, c + 1) for c in range(channels)] if channels < FEW_CHANNELS else [slice(None)]
+    for tap in np.ndindex(columns.shape[2 : 2 + rank]):
+        for part in apart:
+            columns[(slice(None), part, *tap)] = windows[(slice(None), part, ..., *tap)]
+
+
 def columns_order(rank: int) -> tuple[int, ...]:
     """Return the order (n, C, *kernel, *out) of window axes."""
     return (0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))

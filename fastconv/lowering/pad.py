@@ -1,4 +1,4 @@
-"""Padding only what a block of output positions reads."""
+"""Padding: only what a block of output positions reads, or whole arrays and back."""
 
 from dataclasses import dataclass
 
@@ -50,3 +50,80 @@ class Region:
                 region[(*before, slice(place.stop, None))] = value
         region[(slice(None), slice(None), *self.places)] = source
         return region
+
+
+def pad(
+    x: Array, pairs: tuple[tuple[int, int], ...], mode: str = "zeros", value: float | Array = 0
+) -> Array:
+    """Return a copy of `x` with (before, after) elements more on each of its last axes.
+
+    `mode` says what they hold: "zeros" the value, "replicate" the nearest element, "reflect" the
+    elements mirrored at it, "circular" those of the other end. Every element is written once.
+    """
+    lead = x.ndim - len(pairs)
+    ends = [(0, 0)] * lead + list(pairs)
+    inside = [slice(b, b + n) for (b, _), n in zip(ends, x.shape, strict=True)]
+    whole = tuple(b + n + a for (b, a), n in zip(ends, x.shape, strict=True))
+    padded = np.empty(whole, x.dtype)
+    padded[tuple(inside)] = x
+    for axis in range(lead, x.ndim):  # what lies before this axis is filled, what follows is not
+        size, place = x.shape[axis], (*[slice(None)] * axis, slice(None), *inside[axis + 1 :])
+        part = np.moveaxis(padded[place], axis, 0)
+        _fill_ends(part, *ends[axis], size, mode, value)
+    return padded
+
+
+def _fill_ends(
+    part: Array, before: int, after: int, size: int, mode: str, value: float | Array
+) -> None:
+    """Fill both ends of the first axis, whose middle `size` elements are there."""
+    stop = before + size
+    first, last = part[:before], part[stop:]
+    if mode == "zeros":
+        first[...] = last[...] = value
+    elif mode == "replicate":
+        first[...] = part[before : before + 1]
+        last[...] = part[stop - 1 : stop]
+    elif mode == "reflect":
+        first[...] = part[before + 1 : 2 * before + 1][::-1]
+        last[...] = part[stop - 1 - after : stop - 1][::-1]
+    else:
+        first[...] = part[size:stop]
+        last[...] = part[before : before + after]
+
+
+def fold_padding(padded: Array, pairs: tuple[tuple[int, int], ...], mode: str = "zeros") -> Array:
+    """Add what lies in the padding to the elements it was copied from: the adjoint of `pad`.
+
+    A view where nothing is added, else a copy. Sums are in the array's own dtype.
+    """
+    lead = padded.ndim - len(pairs)
+    own = False
+    for axis in reversed(range(len(pairs))):
+        before, after = pairs[axis]
+        if not before and not after:
+            continue
+        stop = padded.shape[lead + axis] - after
+        first, middle, last = (
+            padded[(*[slice(None)] * (lead + axis), part)]
+            for part in (slice(before), slice(before, stop), slice(stop, None))
+        )
+        if mode != "zeros" and not own:
+            middle, own = middle.copy(), True
+        _add_ends(mode, *(np.moveaxis(part, lead + axis, 0) for part in (middle, first, last)))
+        padded = middle
+    return padded
+
+
+def _add_ends(mode: str, middle: Array, first: Array, last: Array) -> None:
+    """Add both ends of the first axis to the middle."""
+    size, before, after = len(middle), len(first), len(last)
+    if mode == "replicate":
+        middle[0] += first.sum(0, middle.dtype)
+        middle[-1] += last.sum(0, middle.dtype)
+    elif mode == "reflect":
+        middle[1 : before + 1] += first[::-1]
+        middle[size - 1 - after : size - 1] += last[::-1]
+    elif mode == "circular":
+        middle[size - before :] += first
+        middle[:after] += last

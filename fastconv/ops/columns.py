@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastconv import parameters
+from fastconv import dialects, parameters
+from fastconv.dialects import BY_NAME, Dialect
 from fastconv.dtypes import Array, plain_array, promoted, row_of
 from fastconv.errors import ParameterError, ShapeError
-from fastconv.geometry import batched_shape, window_geometry
+from fastconv.geometry import batched_shape, check_padding_mode, window_geometry
 from fastconv.lowering.windows import window_view
 from fastconv.ops.call import like_input, solve, with_batch
 from fastconv.parameters import IntOrInts, Ints, PaddingLike
@@ -72,6 +73,8 @@ def im2col(
     dilation: IntOrInts = 1,
     *,
     pad_value: float = 0,
+    padding_mode: str = "zeros",
+    dialect: str = "fastconv",
 ) -> Array:
     """Copy every window of an array into a column.
 
@@ -85,13 +88,27 @@ def im2col(
         Elements of padding: for every side, per dimension, or `(before, after)` per dimension;
         or "valid", "same", "same_lower" (the ONNX and TensorFlow rule).
     pad_value : float
-        The value of the padding.
+        The value of the padding, where `padding_mode` is "zeros".
+    padding_mode : str
+        "zeros", or what the padding repeats of the input: "reflect" (without its last element),
+        "replicate" (the last element) or "circular" (the other end).
+    dialect : str
+        The order of the result: "fastconv", "chainer", "dlfs", "cnnumpy", "cs231n" or "jax".
 
     Returns
     -------
     numpy.ndarray
-        `(N, C * prod(kernel_size), prod(out))`, channels slowest, then taps in C order; without
-        `N` for an unbatched input.
+        By dialect, with `K = C * prod(kernel_size)`, channels slowest, then taps in C order, and
+        `L = prod(out)`:
+
+        - "fastconv" (PyTorch, Keras, ONNX): `(N, K, L)`
+        - "chainer" (DeZero): `(N, C, *kernel_size, *out)`
+        - "jax": `(N, K, *out)`
+        - "dlfs" (Deep Learning from Scratch): `(N * L, K)`
+        - "cnnumpy" (onnx.reference): `(K, N * L)`
+        - "cs231n": `(K, L * N)`, samples fastest
+
+        Without `N` for an unbatched input.
 
     Raises
     ------
@@ -106,13 +123,21 @@ def im2col(
             [1., 2.],
             [3., 4.],
             [4., 5.]]])
+    >>> F.im2col(np.arange(3.0).reshape(1, 1, 3), 3, 2, 1, padding_mode="reflect", dialect="dlfs")
+    array([[1., 0., 1.],
+           [1., 2., 1.]])
     """
     (x,) = promoted(input=input)
     rank = _rank(kernel_size, x.ndim - 2)
-    shape = batched_shape("input", x.shape, rank)
-    problem = _problem("forward", shape, kernel_size, stride, padding, dilation, x.dtype)
-    value = pad_value_array(pad_value, x.dtype)
-    return like_input(solve(problem, (with_batch(x, rank), value)), x.shape, rank)
+    problem = columns_problem(
+        *(x.shape, kernel_size, stride, padding, dilation),
+        padding_mode=padding_mode,
+        dialect=dialect,
+        dtype=x.dtype,
+    )
+    value = pad_value_array(pad_value, x.dtype, padding_mode)
+    columns = solve(problem, (with_batch(x, rank), value))
+    return like_input(columns, x.shape, rank) if BY_NAME[dialect].keeps_batch else columns
 
 
 def col2im(
@@ -122,17 +147,22 @@ def col2im(
     stride: IntOrInts = 1,
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
+    *,
+    padding_mode: str = "zeros",
+    dialect: str = "fastconv",
 ) -> Array:
     """Add columns back to where `im2col` took them from: its adjoint.
 
     Parameters
     ----------
     columns : array_like
-        `(N, C * prod(kernel_size), prod(out))`, or without `N`.
+        As `im2col` returns them in this dialect: `(N, C * prod(kernel_size), prod(out))` in
+        "fastconv". They may lack `N` where that is an axis of its own.
     output_size : int or tuple of int
         Spatial sizes of the result.
-    kernel_size, stride, padding, dilation
-        As for `im2col`. The rank is that of whichever of the sizes is a tuple, else 1.
+    kernel_size, stride, padding, dilation, padding_mode, dialect
+        As for `im2col`. The rank is that of whichever of the sizes is a tuple; else what the
+        columns of "chainer" and "jax" show, 1 for the others.
 
     Returns
     -------
@@ -151,8 +181,12 @@ def col2im(
     array([[[[1., 2., 1.],
              [1., 2., 1.]]]])
     """
-    rank = parameters.rank_of(output_size) or parameters.rank_of(kernel_size) or 1
-    return _col2im("columns", columns, output_size, kernel_size, stride, padding, dilation, rank)
+    order = dialects.dialect(dialect)
+    (given,) = promoted(columns=columns)
+    rank = parameters.rank_of(output_size) or parameters.rank_of(kernel_size)
+    rank = rank or rank_of_columns(given.ndim, dialect)
+    place = (output_size, kernel_size, stride, padding, dilation, rank)
+    return _col2im("columns", given, *place, padding_mode, order)
 
 
 def unfold(
@@ -231,8 +265,10 @@ def fold(
     >>> F.fold(np.ones((1, 12, 12)), (4, 5), (2, 2)).shape
     (1, 3, 4, 5)
     """
+    (given,) = promoted(input=input)
     rank = parameters.rank_of(output_size) or parameters.rank_of(kernel_size) or 2
-    return _col2im("input", input, output_size, kernel_size, stride, padding, dilation, rank)
+    place = (output_size, kernel_size, stride, padding, dilation, rank)
+    return _col2im("input", given, *place, "zeros", BY_NAME["fastconv"])
 
 
 def columns_problem(
@@ -242,38 +278,39 @@ def columns_problem(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     *,
+    padding_mode: str = "zeros",
+    dialect: str = "fastconv",
     dtype: npt.DTypeLike = np.float32,
 ) -> Problem:
     """Return the problem of `im2col` on an input shape."""
+    mode, order = parameters.padding_mode(padding_mode), dialects.dialect(dialect)
     rank = _rank(kernel_size, len(input) - 2)
-    shape = batched_shape("input", input, rank)
-    return _problem("forward", shape, kernel_size, stride, padding, dilation, row_of(dtype).dtype)
+    place = (batched_shape("input", input, rank), kernel_size, stride, padding, dilation)
+    return _problem("forward", *place, row_of(dtype).dtype, mode, order.name)
 
 
 def _col2im(
     name: str,
-    columns: npt.ArrayLike,
+    columns: Array,
     output_size: IntOrInts,
     kernel_size: IntOrInts,
     stride: IntOrInts,
     padding: PaddingLike,
     dilation: IntOrInts,
     rank: int,
+    padding_mode: str,
+    dialect: Dialect,
 ) -> Array:
-    (given,) = promoted(**{name: columns})
+    place = (output_size, kernel_size, stride, padding, dilation, rank)
     problem = fold_problem(
-        name,
-        given.shape,
-        output_size,
-        kernel_size,
-        stride,
-        padding,
-        dilation,
-        rank,
-        dtype=given.dtype,
+        *(name, columns.shape, *place),
+        padding_mode=padding_mode,
+        dialect=dialect.name,
+        dtype=columns.dtype,
     )
-    result = solve(problem, (given if given.ndim == 3 else given[np.newaxis],))
-    return result if given.ndim == 3 else result[0]
+    batched = columns.ndim == dialect.ndim(rank)
+    result = solve(problem, (columns if batched else columns[np.newaxis],))
+    return result if batched else result[0]
 
 
 def fold_problem(
@@ -286,38 +323,40 @@ def fold_problem(
     dilation: IntOrInts,
     rank: int,
     *,
+    padding_mode: str = "zeros",
+    dialect: str = "fastconv",
     dtype: npt.DTypeLike,
 ) -> Problem:
     """Return the problem of `col2im` on columns of a shape."""
-    if len(shape) not in (2, 3):
-        raise ShapeError(
-            f"{name}: expected shape (N, C * prod(kernel_size), positions) or without N, "
-            f"got {shape}"
-        )
+    order, ndim = dialects.dialect(dialect), dialects.dialect(dialect).ndim(rank)
     sizes = parameters.integers("output_size", output_size, rank)
     kernel = parameters.integers("kernel_size", kernel_size, rank)
-    batch, rows, positions = shape if len(shape) == 3 else (1, *shape)
-    taps = int(np.prod(kernel, dtype=object))
-    if rows == 0 or rows % taps:
-        raise ShapeError(
-            f"{name}: {rows} rows, of shape {shape}, are not a multiple of the {taps} taps "
-            f"of kernel_size {kernel}"
-        )
-    problem = _problem(
-        "input_gradient",
-        (batch, rows // taps, *sizes),
-        kernel,
-        stride,
-        padding,
-        dilation,
-        np.dtype(dtype),
-    )
-    if problem.window.positions != positions:
-        raise ShapeError(
-            f"{name}: output_size {sizes} has {problem.window.out} window positions, so "
-            f"{problem.window.positions} columns are expected, got {positions} in shape {shape}"
-        )
-    return problem
+    if order.keeps_batch and len(shape) == ndim - 1:
+        shape = (1, *shape)
+    if len(shape) != ndim:
+        raise ShapeError(f"{name}: expected shape {_COLUMNS[order.name]}, got {shape}")
+    mode = parameters.padding_mode(padding_mode)
+    place = (kernel, stride, padding, dilation, np.dtype(dtype), mode, order.name)
+    single = _problem("input_gradient", (1, 1, *sizes), *place)
+    outer = order.outer(name, shape, kernel, single.window.out)
+    return _problem("input_gradient", (*outer, *sizes), *place)
+
+
+_COLUMNS = {
+    "fastconv": "(N, C * prod(kernel_size), positions) or without N",
+    "chainer": "(N, C, *kernel_size, *positions) or without N",
+    "jax": "(N, C * prod(kernel_size), *positions) or without N",
+    "dlfs": "(N * positions, C * prod(kernel_size))",
+    "cnnumpy": "(C * prod(kernel_size), N * positions)",
+    "cs231n": "(C * prod(kernel_size), positions * N)",
+}
+
+
+def rank_of_columns(ndim: int, dialect: str) -> int:
+    """Return the rank that columns show where both sizes are integers."""
+    if dialect == "chainer":
+        return max(1, (ndim - 1) // 2)
+    return max(1, ndim - 2) if dialect == "jax" else 1
 
 
 def _rank(kernel_size: IntOrInts, otherwise: int) -> int:
@@ -336,6 +375,8 @@ def _problem(
     padding: PaddingLike,
     dilation: IntOrInts,
     dtype: np.dtype[Any],
+    padding_mode: str = "zeros",
+    dialect: str = "fastconv",
 ) -> Problem:
     rank = len(shape) - 2
     return _cached_problem(
@@ -346,6 +387,8 @@ def _problem(
         parameters.padding_form("padding", padding, rank),
         parameters.integers("dilation", dilation, rank),
         dtype,
+        padding_mode,
+        dialect,
     )
 
 
@@ -358,13 +401,17 @@ def _cached_problem(
     padding: parameters.Padding,
     dilation: Ints,
     dtype: np.dtype[Any],
+    padding_mode: str,
+    dialect: str,
 ) -> Problem:
+    geometry = window_geometry(shape, kernel, stride, padding, dilation)
+    check_padding_mode(geometry.axes, padding_mode)
     return Problem(
-        "columns", direction, window_geometry(shape, kernel, stride, padding, dilation), dtype
+        *("columns", direction, geometry, dtype), padding_mode=padding_mode, dialect=dialect
     )
 
 
-def pad_value_array(value: float, dtype: np.dtype[Any]) -> Array:
+def pad_value_array(value: float, dtype: np.dtype[Any], padding_mode: str = "zeros") -> Array:
     """Return a pad value as an array of no dimensions, or refuse what is not a number."""
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "biuf":
@@ -373,4 +420,8 @@ def pad_value_array(value: float, dtype: np.dtype[Any]) -> Array:
         result = array.astype(dtype)
     if np.isfinite(array) and not np.isfinite(result):
         raise ParameterError(f"pad_value: {value!r} is beyond the range of {dtype}")
+    if padding_mode != "zeros" and result != 0:
+        raise ParameterError(
+            f"pad_value: expected 0 with padding_mode={padding_mode!r}, got {value!r}"
+        )
     return result

@@ -163,25 +163,33 @@ def _im2col(otherwise: Callable[[int], int], arguments: Arguments) -> Problem:
     shape = _shape(arguments, "input")
     named = parameters.rank_of(arguments["kernel_size"])
     rank = otherwise(len(shape)) if named is None else named
-    columns.pad_value_array(arguments.get("pad_value", 0), arguments["dtype"])
+    mode = arguments.get("padding_mode", "zeros")
+    columns.pad_value_array(arguments.get("pad_value", 0), arguments["dtype"], mode)
     return columns.columns_problem(
         batched_shape("input", shape, rank),
         *(arguments[name] for name in ("kernel_size", "stride", "padding", "dilation")),
+        padding_mode=mode,
+        dialect=arguments.get("dialect", "fastconv"),
         dtype=arguments["dtype"],
     )
 
 
 def _col2im(name: str, otherwise: int, arguments: Arguments) -> Problem:
     sizes = (arguments["output_size"], arguments["kernel_size"])
+    shape, dialect = _shape(arguments, name), arguments.get("dialect", "fastconv")
+    if otherwise == 1:
+        otherwise = columns.rank_of_columns(len(shape), dialect)
     rank = parameters.rank_of(sizes[0]) or parameters.rank_of(sizes[1]) or otherwise
     return columns.fold_problem(
         name,
-        _shape(arguments, name),
+        shape,
         *sizes,
         arguments["stride"],
         arguments["padding"],
         arguments["dilation"],
         rank,
+        padding_mode=arguments.get("padding_mode", "zeros"),
+        dialect=dialect,
         dtype=arguments["dtype"],
     )
 

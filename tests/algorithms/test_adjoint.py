@@ -49,7 +49,7 @@ def check_conv(problem, name):
 def check_columns(problem, name):
     window = problem.window
     x = ints(*window.input_shape, dtype=problem.dtype, seed=1)
-    c = ints(*window.columns_shape, dtype=problem.dtype, seed=2)
+    c = ints(*problem.columns_shape, dtype=problem.dtype, seed=2)
     (columns,) = solved(problem, (x, np.zeros((), problem.dtype)), name)
     back = part(other(problem, "input_gradient"), (c,), name)
     assert inner(columns, c) == inner(x, back)

@@ -24,7 +24,14 @@ def test_everything_comes_up():
     assert ranks == expected | {("columns", 4)}
     assert {problem.dtype.name for problem in MANY} == {"float32", "float64"}
     assert {problem.geometry.batch for problem in MANY} == {0, 1, 2, 3, 5}
-    for field in ("indices", "count_include_pad", "divisor", "activation"):
+    for field in (
+        "indices",
+        "count_include_pad",
+        "divisor",
+        "activation",
+        "padding_mode",
+        "dialect",
+    ):
         assert len({getattr(problem, field) for problem in MANY}) > 1
 
 

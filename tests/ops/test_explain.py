@@ -130,7 +130,7 @@ REFUSED = [
     (("conv1d", (1, 1, 4), (1, 1, 2)), {"stride": 0}, ParameterError, "stride"),
     (("conv1d_input", (1, 1, 4), (1, 1, 2), (1, 1, 4)), {}, ShapeError, "grad_output"),
     (("conv1d_weight", (1, 1, 4), (1, 1, 2), (1, 1, 4)), {}, ShapeError, "grad_output"),
-    (("fold", (1, 12, 12), (4, 5), (5, 2)), {}, ShapeError, "multiple of the 10 taps"),
+    (("fold", (1, 12, 12), (4, 5), (2, 5)), {}, ShapeError, "multiple of the 10 taps"),
     (("fold", (1, 12, 11), (4, 5), (2, 2)), {}, ShapeError, "12 columns are expected, got 11"),
     (("max_pool1d", (1, 1, 4), 5), {}, ShapeError, "kernel_size"),
     (("conv1d", (1, 1, 4), (1, 1, 2), (3,)), {}, ShapeError, "bias"),

@@ -211,10 +211,13 @@ def _conv(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
 
 def _columns(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     window = problem.window
+    how: dict[str, Any] = {"padding_mode": problem.padding_mode, "dialect": problem.dialect}
+    place = (window.kernel, *_steps(problem))
     if problem.direction == "input_gradient":
-        return partial(module.col2im, inputs[0], window.sizes, window.kernel, *_steps(problem))
-    pad_value = 0 if inputs[1] is None else inputs[1][()]
-    return partial(module.im2col, inputs[0], window.kernel, *_steps(problem), pad_value=pad_value)
+        return partial(module.col2im, inputs[0], window.sizes, *place, **how)
+    if inputs[1] is not None and problem.padding_mode == "zeros":
+        how["pad_value"] = inputs[1][()]
+    return partial(module.im2col, inputs[0], *place, **how)
 
 
 def _max_pool(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
@@ -262,7 +265,7 @@ def _steps(
 
 
 def _smallest(problem: Problem) -> Problem:
-    draft = Draft.of(problem)
+    draft = replace(Draft.of(problem), padding_mode="zeros")  # one element is not reflected
     ones = (1,) * len(draft.sizes)
     if problem.operation == "scatter":
         return replace(draft, batch=1, channels=1, sizes=ones, out=ones).problem()
