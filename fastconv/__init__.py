@@ -51,6 +51,17 @@ from fastconv.ops.max_pool import (
     max_pool3d_backward,
 )
 from fastconv.ops.prepared import PreparedConv, prepare_conv
+from fastconv.ops.transposed import (
+    conv_transpose1d,
+    conv_transpose1d_input,
+    conv_transpose1d_weight,
+    conv_transpose2d,
+    conv_transpose2d_input,
+    conv_transpose2d_weight,
+    conv_transpose3d,
+    conv_transpose3d_input,
+    conv_transpose3d_weight,
+)
 from fastconv.plan import Plan, configure, settings
 from fastconv.problem import Problem
 
@@ -84,6 +95,15 @@ __all__ = [
     "conv3d",
     "conv3d_input",
     "conv3d_weight",
+    "conv_transpose1d",
+    "conv_transpose1d_input",
+    "conv_transpose1d_weight",
+    "conv_transpose2d",
+    "conv_transpose2d_input",
+    "conv_transpose2d_weight",
+    "conv_transpose3d",
+    "conv_transpose3d_input",
+    "conv_transpose3d_weight",
     "explain",
     "fold",
     "im2col",

@@ -5,7 +5,7 @@ input at `o * stride + t * dilation - before`; what falls outside `[0, size)` is
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from fastconv.errors import ShapeError
@@ -31,6 +31,11 @@ class Axis:
     def extent(self) -> int:
         """Elements from the first tap of a window to its last, inclusive."""
         return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def fits(self) -> int:
+        """Windows that fit the padded input; a convolution may have fewer of them."""
+        return (self.size + self.before + self.after - self.extent) // self.stride + 1
 
     @property
     def padded(self) -> bool:
@@ -167,6 +172,11 @@ class ConvGeometry(WindowGeometry):
         return self.channels // self.groups * self.taps
 
     @cached_property
+    def fewer_out(self) -> tuple[int, ...]:
+        """Spatial sizes of the output where they are less than what fits, else nothing."""
+        return self.out if any(axis.out != axis.fits for axis in self.axes) else ()
+
+    @cached_property
     def multiply_adds(self) -> int:
         """Multiply-adds of the direct algorithm, padding included."""
         return self.batch * self.out_channels * self.positions * self.k
@@ -237,22 +247,18 @@ def conv_geometry(
     padding: Padding,
     dilation: Ints,
     groups: int,
+    out: Ints = (),
 ) -> ConvGeometry:
     """Place a weight `(C_out, C_in // groups, *kernel)` over `(N, C_in, *sizes)`.
+
+    Of the positions that fit, `out` may leave some away at the end.
 
     Raises
     ------
     ShapeError
         If channels, groups, ranks or sizes do not agree.
     """
-    rank = len(input_shape) - 2
-    if len(weight_shape) != rank + 2:
-        raise ShapeError(
-            f"weight: expected {rank + 2} dimensions (C_out, C_in // groups, *kernel), "
-            f"got shape {weight_shape}"
-        )
-    if 0 in weight_shape:
-        raise ShapeError(f"weight: every dimension must be at least 1, got shape {weight_shape}")
+    _check_weight(weight_shape, len(input_shape), "(C_out, C_in // groups, *kernel)")
     channels, out_channels = input_shape[1], weight_shape[0]
     if channels % groups or out_channels % groups:
         raise ShapeError(
@@ -265,6 +271,8 @@ def conv_geometry(
             f"{weight_shape[1] * groups} channels, got input shape {input_shape}"
         )
     axes = _axes(input_shape, weight_shape[2:], stride, padding, dilation, False)
+    if out:
+        axes = tuple(_with_out(axis, size) for axis, size in zip(axes, out, strict=True))
     geometry = ConvGeometry(
         input_shape[0], channels, axes, out_channels=out_channels, groups=groups
     )
@@ -273,10 +281,103 @@ def conv_geometry(
     return geometry
 
 
+def transposed_geometry(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Ints,
+    padding: Padding,
+    output_padding: Ints,
+    dilation: Ints,
+    groups: int,
+    output_size: Ints = (),
+) -> ConvGeometry:
+    """Return the convolution whose transpose takes `(N, C_in, *sizes)` to its own input's shape.
+
+    Its weight `(C_in, C_out // groups, *kernel)` is that of the transposed convolution, its
+    positions are the input's elements. Without an output size, padding by name gives
+    `size * stride`, other padding the least that has all windows, and `output_padding` more.
+
+    Raises
+    ------
+    ShapeError
+        If channels, groups, ranks or sizes do not agree.
+    """
+    _check_weight(weight_shape, len(input_shape), "(C_in, C_out // groups, *kernel)")
+    channels, sizes = weight_shape[1] * groups, input_shape[2:]
+    if weight_shape[0] != input_shape[1]:
+        raise ShapeError(
+            f"weight: shape {weight_shape} expects an input of {weight_shape[0]} channels, "
+            f"got input shape {input_shape}"
+        )
+    if input_shape[1] % groups:
+        raise ShapeError(f"groups: {groups} must divide the input's {input_shape[1]} channels")
+    pairs, out = [], []
+    for index, size in enumerate(sizes):
+        extent = dilation[index] * (weight_shape[2 + index] - 1) + 1
+        form = padding if isinstance(padding, str) else padding[index]
+        asked = output_size[index] if output_size else None
+        more = (output_padding[index], max(stride[index], dilation[index]))
+        pair, length = _transposed_axis(index, size, extent, stride[index], form, more, asked)
+        pairs.append(pair)
+        out.append(length)
+    _check_elements("output", (input_shape[0], channels, *out))
+    whole = (input_shape[0], channels, *out)
+    return conv_geometry(whole, weight_shape, stride, tuple(pairs), dilation, groups, sizes)
+
+
 def scatter_geometry(input_shape: tuple[int, ...], out: tuple[int, ...]) -> ScatterGeometry:
     """Place values of `(N, C, *out)` in planes of `(N, C, *sizes)`, both of at least 1 element."""
     _check_elements("input_size", input_shape)
     return ScatterGeometry(input_shape[0], input_shape[1], input_shape[2:], out)
+
+
+def _check_weight(shape: tuple[int, ...], dimensions: int, named: str) -> None:
+    if len(shape) != dimensions:
+        raise ShapeError(f"weight: expected {dimensions} dimensions {named}, got shape {shape}")
+    if 0 in shape:
+        raise ShapeError(f"weight: every dimension must be at least 1, got shape {shape}")
+
+
+def _with_out(axis: Axis, out: int) -> Axis:
+    if not 1 <= out <= axis.out:
+        raise ShapeError(f"output: expected 1 to {axis.out} positions, got {out}")
+    return replace(axis, out=out)
+
+
+def _transposed_axis(
+    index: int,
+    size: int,
+    extent: int,
+    stride: int,
+    padding: str | tuple[int, int],
+    more: tuple[int, int],
+    asked: int | None,
+) -> tuple[tuple[int, int], int]:
+    """Return the padding and the output size of one dimension of a transposed convolution.
+
+    `more` is the output padding, and what it must be less than.
+    """
+    output_padding, limit = more
+    if isinstance(padding, str) and padding != "valid":
+        low, high = (size - 1) * stride + 1, size * stride
+        out = high if asked is None else asked
+        pair = _same(out, extent, stride, padding)
+    else:
+        pair = (0, 0) if isinstance(padding, str) else padding
+        low = (size - 1) * stride + extent - sum(pair)
+        high = low + limit - 1
+        out = low + output_padding if asked is None else asked
+    if out < 1 and asked is None:
+        raise ShapeError(
+            f"padding: {pair} leaves an output of {out} elements in spatial dimension {index}, "
+            f"whose input has {size}"
+        )
+    if not max(1, low) <= out <= high:
+        raise ShapeError(
+            f"output_size: expected {max(1, low)} to {high} elements in spatial dimension {index}, "
+            f"whose input has {size}, got {out}"
+        )
+    return pair, out
 
 
 def check_padding_mode(axes: tuple[Axis, ...], mode: str) -> None:

@@ -55,6 +55,8 @@ WITHOUT_LAYOUT = ("columns",)
 """Operations that have channels first only."""
 KEEPING = {("max_pool", "forward"), ("columns", "forward")}
 """What picks or moves values: results keep their dtype, whatever it is."""
+WITH_ACTIVATION = (("conv", "forward"), ("conv", "input_gradient"))
+"""Problems that may end in an activation; the second are transposed convolutions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +217,9 @@ class Problem:
             `g` groups, `ceil`, `indices`, `pad` (whether an average counts padding), `div`
             divisor override, `act` activation after a convolution, `layout` of the arrays
             ("last" for channels last; `x` names channels second all the same), `mode` what the
-            padding of columns holds, `dialect` their order, `o` output sizes of a scatter, `acc`
-            what sums are kept in where callers chose it.
+            padding of columns holds, `dialect` their order, `o` output sizes of a scatter, or of a
+            convolution that leaves away positions at the end, `acc` what sums are kept in where
+            callers chose it.
 
         Returns
         -------
@@ -242,8 +245,8 @@ class Problem:
             raise ParameterError(
                 f"problem: unknown or missing keys {sorted(unknown) or ['x']} in {line!r}"
             )
-        if "act" in fields and (operation, direction) != ("conv", "forward"):
-            raise ParameterError(f"problem: only conv forward has an activation, not {line!r}")
+        if "act" in fields and (operation, direction) not in WITH_ACTIVATION:
+            raise ParameterError(f"problem: {operation} {direction} has no activation, in {line!r}")
         if "layout" in fields and operation in WITHOUT_LAYOUT:
             raise ParameterError(f"problem: {operation} has no layout, in {line!r}")
         if {"mode", "dialect"} & set(fields) and operation != "columns":
@@ -298,8 +301,10 @@ def _window_words(geometry: WindowGeometry) -> list[str]:
         for axis in axes
     )
     kernel, groups = f"k={_joined(geometry.kernel)}", 1
+    fewer: tuple[int, ...] = ()
     if isinstance(geometry, ConvGeometry):
         kernel, groups = f"w={_joined(geometry.weight_shape)}", geometry.groups
+        fewer = geometry.fewer_out
     return [
         kernel,
         _short("s", tuple(str(axis.stride) for axis in axes), "1"),
@@ -307,6 +312,7 @@ def _window_words(geometry: WindowGeometry) -> list[str]:
         _short("d", tuple(str(axis.dilation) for axis in axes), "1"),
         "" if groups == 1 else f"g={groups}",
         "ceil=1" if geometry.ceil_mode else "",
+        f"o={_joined(fewer)}" if fewer else "",
     ]
 
 
@@ -335,7 +341,8 @@ def _geometry(operation: str, fields: dict[str, str]) -> Geometry:
     if operation == "conv":
         groups = parameters.integer("g", _number(fields.get("g", "1")))
         weight = parameters.shape("w", _numbers(fields.get("w", "")))
-        return conv_geometry(given, weight, stride, padding, dilation, groups)
+        out = parameters.integers("o", _numbers(fields["o"]), rank) if "o" in fields else ()
+        return conv_geometry(given, weight, stride, padding, dilation, groups, out)
     kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
     return window_geometry(given, kernel, stride, padding, dilation, _flag(fields.get("ceil", "0")))
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastconv.dtypes import Array
-from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool
+from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool, transposed
 from fastconv.ops.prepared import PreparedConv
 from fastconv.parameters import IntOrInts, PaddingLike
 from fastconv.plan import settings
@@ -48,6 +48,15 @@ conv3d_input = _naive(conv_gradients.conv3d_input)
 conv1d_weight = _naive(conv_gradients.conv1d_weight)
 conv2d_weight = _naive(conv_gradients.conv2d_weight)
 conv3d_weight = _naive(conv_gradients.conv3d_weight)
+conv_transpose1d = _naive(transposed.conv_transpose1d)
+conv_transpose2d = _naive(transposed.conv_transpose2d)
+conv_transpose3d = _naive(transposed.conv_transpose3d)
+conv_transpose1d_input = _naive(transposed.conv_transpose1d_input)
+conv_transpose2d_input = _naive(transposed.conv_transpose2d_input)
+conv_transpose3d_input = _naive(transposed.conv_transpose3d_input)
+conv_transpose1d_weight = _naive(transposed.conv_transpose1d_weight)
+conv_transpose2d_weight = _naive(transposed.conv_transpose2d_weight)
+conv_transpose3d_weight = _naive(transposed.conv_transpose3d_weight)
 max_pool1d = _naive(max_pool.max_pool1d)
 max_pool2d = _naive(max_pool.max_pool2d)
 max_pool3d = _naive(max_pool.max_pool3d)

@@ -56,6 +56,7 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
     if operation == "conv":
         out_channels = groups * draw(st.integers(1, 2))
         words += [f"w={_joined((out_channels, channels // groups, *kernel))}", f"g={groups}"]
+        words += draw(st.sampled_from([[], [], [], ["o=1"], ["o=2"]]))
     elif operation != "scatter":
         words.append(f"k={_joined(kernel)}")
     if operation.endswith("pool"):

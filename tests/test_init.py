@@ -34,6 +34,7 @@ def test_names_by_the_design():
     expected |= {"explain", "settings", "configure", "info"}
     for rank in (1, 2, 3):
         expected |= {f"conv{rank}d", f"conv{rank}d_input", f"conv{rank}d_weight"}
+        expected |= {f"conv_transpose{rank}d{end}" for end in ("", "_input", "_weight")}
         expected |= {f"{kind}_pool{rank}d" for kind in ("max", "avg")}
         expected |= {f"{kind}_pool{rank}d_backward" for kind in ("max", "avg")}
     errors = {

@@ -13,7 +13,7 @@ from tests.helpers import ints, same
 W, W_ONE, W_DEPTH = ints(6, 4, 3, 3, seed=2), ints(6, 4, 1, 1, seed=3), ints(4, 1, 3, 3, seed=4)
 GY = ints(2, 6, 6, 6, seed=5)
 PLACES = np.arange(2 * 4 * 36).reshape(2, 4, 6, 6) % 100 - 1
-SAME = {"padding": 1}
+SAME, LAST = {"padding": 1}, {"layout": "channels_last"}
 CALLS = {
     "conv2d-input": lambda m, x: m.conv2d(x, W, ints(6), **SAME),
     "conv2d-one-tap": lambda m, x: m.conv2d(x, W_ONE, ints(6)),
@@ -28,6 +28,20 @@ CALLS = {
     "conv2d_weight-input": lambda m, x: m.conv2d_weight(x, W.shape, GY, **SAME),
     "conv2d_weight-one-tap": lambda m, x: m.conv2d_weight(x, W_ONE.shape, GY),
     "conv2d_weight-grad": lambda m, x: m.conv2d_weight(ints(2, 3, 8, 8), (4, 3, 3, 3), x),
+    "conv_transpose2d-input": lambda m, x: m.conv_transpose2d(
+        x, GY[:2].reshape(4, 3, 6, 6), None, 2
+    ),
+    "conv_transpose2d-weight": lambda m, x: m.conv_transpose2d(ints(1, 2, 3, 3), x, ints(4)),
+    "conv_transpose2d_input": lambda m, x: m.conv_transpose2d_input(
+        (2, 3, 4, 4), ints(3, 4, 3, 3), x
+    ),
+    "conv_transpose2d_weight": lambda m, x: m.conv_transpose2d_weight(
+        ints(2, 3, 4, 4), (3, 4, 3, 3), x
+    ),
+    "conv2d_input-last": lambda m, x: m.conv2d_input(
+        (2, 6, 8, 4), ints(6, 4, 3, 3)[:, :4], x, **LAST
+    ),
+    "conv2d_weight-last": lambda m, x: m.conv2d_weight(x, (4, 6, 3, 3), ints(2, 2, 4, 4), **LAST),
     "max_pool2d": lambda m, x: m.max_pool2d(x, 3, 2, 1, return_indices=True),
     "max_pool2d-values": lambda m, x: m.max_pool2d(x, 3, 2, 1),
     "max_pool2d_backward": lambda m, x: m.max_pool2d_backward(x, PLACES, (2, 4, 10, 10)),

@@ -33,6 +33,12 @@ def arguments(name):
         return (x, w, ints(6)), {"groups": 2, "stride": 2, "padding": "same"}
     if kind == "conv_input":
         return (x.shape, w, gy), {"groups": 2}
+    if kind.startswith("conv_transpose"):
+        x, w = ints(2, 6, *sizes), ints(6, 2, *(3,) * rank)
+        gy = ints(2, 4, *(size * 2 for size in sizes))
+        place = {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}
+        called = {"": (x, w, ints(4)), "_input": (x.shape, w, gy), "_weight": (x, w.shape, gy)}
+        return called[kind.removeprefix("conv_transpose")], place
     if kind == "conv_weight":
         return (x, w.shape, gy), {"groups": 2}
     halves = ints(2, 4, *(size // 2 for size in sizes)) * 8

@@ -74,7 +74,7 @@ class Pointwise:
 
 
 def _one_tap(axis: Axis) -> bool:
-    return axis.kernel == 1 and axis.stride == 1
+    return axis.kernel == 1 and axis.stride == 1 and axis.out == axis.size
 
 
 def _one_window(axis: Axis) -> bool:

@@ -21,7 +21,8 @@ class Draft:
     """The independent numbers of a problem; whether they fit each other shows in `problem`.
 
     Channels are counted per group, so that any of them may change without breaking the others.
-    `out` is for scatters only, which have neither kernel nor stride, padding, dilation.
+    Scatters have neither kernel nor stride, padding, dilation; only they and convolutions that
+    leave positions away have `out`.
     """
 
     operation: Operation
@@ -74,6 +75,7 @@ class Draft:
             tuple((axis.before, axis.after) for axis in geometry.axes),
             tuple(axis.dilation for axis in geometry.axes),
             outputs=geometry.m if isinstance(geometry, ConvGeometry) else 1,
+            out=geometry.fewer_out if isinstance(geometry, ConvGeometry) else (),
             groups=groups,
             ceil_mode=geometry.ceil_mode,
             indices=problem.indices,
@@ -118,7 +120,7 @@ class Draft:
         if self.operation == "conv":
             weight = (self.outputs * self.groups, self.channels, *self.kernel)
             return conv_geometry(
-                shape, weight, self.stride, self.padding, self.dilation, self.groups
+                *(shape, weight, self.stride, self.padding, self.dilation, self.groups), self.out
             )
         geometry = window_geometry(
             shape, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode

@@ -12,7 +12,7 @@ from fastconv.cli.draft import Draft
 from fastconv.dtypes import FLOATS, row_of, with_bfloat16
 from fastconv.errors import ShapeError
 from fastconv.parameters import LAYOUTS, PADDING_MODES, Ints
-from fastconv.problem import DIRECTIONS, WITHOUT_LAYOUT, Operation, Problem
+from fastconv.problem import DIRECTIONS, WITH_ACTIVATION, WITHOUT_LAYOUT, Operation, Problem
 
 MOST_WORK = 2_000_000
 """Multiply-adds or elements of a problem; the loops do about a thousand a microsecond."""
@@ -64,15 +64,14 @@ def random_draft(rng: np.random.Generator) -> Draft:
         _ints(rng, rank, 4),
         _pads(rng, rank),
         _ints(rng, rank, 3),
+        out=_ints(rng, rank, 3) if operation == "conv" and rng.random() < 0.1 else (),
         outputs=_small(rng, 3 if depthwise else 9),
         groups=groups,
         ceil_mode=operation.endswith("pool") and _coin(rng),
         indices=operation == "max_pool" and _coin(rng),
         count_include_pad=not (average and _coin(rng)),
         divisor=_divisor(rng, dtype) if average and rng.random() < 0.2 else None,
-        activation=_activation(rng, dtype)
-        if (operation, direction) == ("conv", "forward")
-        else None,
+        activation=_activation(rng, dtype) if (operation, direction) in WITH_ACTIVATION else None,
         layout=LAYOUTS[0] if operation in WITHOUT_LAYOUT else _layout(rng),
         padding_mode=_one_of(rng, PADDING_MODES) if operation == "columns" else "zeros",
         dialect=_one_of(rng, dialects.NAMES) if operation == "columns" else "fastconv",

@@ -74,6 +74,8 @@ def _drafts(draft: Draft) -> Iterator[Draft]:
     for name, plain in PLAINEST.items():
         if getattr(draft, name) != plain:
             yield _changed(draft, {name: plain})
+    if draft.operation == "conv" and draft.out:
+        yield replace(draft, out=())
     for name in COUNTS:
         for value in _less(getattr(draft, name), 1):
             yield _changed(draft, {name: value})

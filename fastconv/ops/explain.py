@@ -10,10 +10,11 @@ from fastconv import parameters
 from fastconv.dtypes import row_of
 from fastconv.errors import ParameterError
 from fastconv.geometry import batched_shape
-from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool
+from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool, transposed
 from fastconv.ops.call import check_grad_output, check_shape
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.ops.pool_problem import pool_problem
+from fastconv.ops.transposed_problem import transposed_problem
 from fastconv.plan import Plan, plan_for, settings
 from fastconv.problem import Problem
 
@@ -105,6 +106,29 @@ def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
     return problem
 
 
+def _transposed(rank: int, direction: Any, arguments: Arguments) -> Problem:
+    first = "input_size" if direction == "forward" else "input"
+    second = "weight_size" if direction == "weight_gradient" else "weight"
+    names = ("stride", "padding", "output_padding", "groups", "dilation", "output_size", "dtype")
+    place = [arguments[name] for name in names]
+    problem = transposed_problem(
+        direction,
+        rank,
+        _shape(arguments, first),
+        _shape(arguments, second),
+        *place,
+        activation=arguments.get("activation"),
+        layout=arguments["layout"],
+    )
+    if arguments.get("bias") is not None:
+        transposed.check_transposed_bias(_shape(arguments, "bias"), problem)
+    if direction != "input_gradient":
+        unbatched = len(_shape(arguments, first)) == rank + 1
+        shape = _shape(arguments, "grad_output")
+        transposed.check_transposed_gradient(problem, shape, unbatched)
+    return problem
+
+
 def _pool(rank: int, operation: Any, direction: Any, arguments: Arguments) -> Problem:
     shape = _shape(arguments, "input" if direction == "forward" else "input_size")
     problem = pool_problem(
@@ -185,6 +209,21 @@ def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Proble
             ("conv{}d", conv, lambda a, r=rank: _conv(r, "forward", a)),
             ("conv{}d_input", conv_gradients, lambda a, r=rank: _conv(r, "input_gradient", a)),
             ("conv{}d_weight", conv_gradients, lambda a, r=rank: _conv(r, "weight_gradient", a)),
+            (
+                "conv_transpose{}d",
+                transposed,
+                lambda a, r=rank: _transposed(r, "input_gradient", a),
+            ),
+            (
+                "conv_transpose{}d_input",
+                transposed,
+                lambda a, r=rank: _transposed(r, "forward", a),
+            ),
+            (
+                "conv_transpose{}d_weight",
+                transposed,
+                lambda a, r=rank: _transposed(r, "weight_gradient", a),
+            ),
             ("max_pool{}d", max_pool, lambda a, r=rank: _pool(r, "max_pool", "forward", a)),
             ("max_pool{}d_backward", max_pool, lambda a, r=rank: _scatter(r, a)),
             ("avg_pool{}d", avg_pool, lambda a, r=rank: _pool(r, "avg_pool", "forward", a)),

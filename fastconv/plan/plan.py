@@ -25,6 +25,13 @@ def takes_views(algorithm: Algorithm, problem: Problem) -> bool:
     return takes is not None and bool(takes(problem))
 
 
+def along_channels(bias: Array, problem: Problem) -> Array:
+    """View a bias (C,) so that it is added to every channel of a result (N, C, *sizes)."""
+    if problem.layout == "channels_last":
+        return bias
+    return bias.reshape(-1, *(1,) * problem.conv.rank)
+
+
 def channels_second(array: Array) -> Array:
     """View a channels-last array (N, *sizes, C) as (N, C, *sizes)."""
     return array.transpose(0, array.ndim - 1, *range(1, array.ndim - 1))
@@ -112,10 +119,16 @@ class Plan:
         return solve
 
     def _run(self, inputs: Inputs, outputs: Outputs) -> None:
+        bias = None
+        if self._is_input_gradient and len(inputs) > 2:
+            *inputs, bias = inputs  # type: ignore[assignment]
         if is_native(self.chosen, self.problem):
             self._solve(inputs, outputs)
         else:
             self._solve_channels_second(inputs, outputs)
+        if bias is not None:
+            with np.errstate(all="ignore"):
+                outputs[0][...] += along_channels(bias, self.problem)
         if self._activation is not None:
             activate(self._activation, outputs[0])
 
@@ -144,6 +157,11 @@ class Plan:
         for place, (view, array) in enumerate(zip(views, arrays, strict=True)):
             if place in moved_outputs:
                 view[...] = array
+
+    @cached_property
+    def _is_input_gradient(self) -> bool:
+        """Whether it may have a bias that the plan adds: a transposed convolution's."""
+        return (self.problem.operation, self.problem.direction) == ("conv", "input_gradient")
 
     @cached_property
     def _activation(self) -> str | None:

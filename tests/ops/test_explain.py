@@ -44,6 +44,13 @@ def cases():
         yield f"conv{r}d", (last_x, w), last
         yield f"conv{r}d_input", ((2, *sizes, 4), w, last_gy), last
         yield f"conv{r}d_weight", (last_x, w.shape, last_gy), last
+        transposed = {"groups": 2, "stride": 2, "output_padding": 1}
+        w, gy = Array(4, 3, *(3,) * r), Array(2, 6, *(2 * size + 2 for size in sizes))
+        yield f"conv_transpose{r}d", (x, w, Array(6)), transposed
+        yield f"conv_transpose{r}d", (Array(4, *sizes), w), {"padding": "same", "stride": 3}
+        yield f"conv_transpose{r}d", (last_x, w), {"layout": "channels_last", "activation": "relu"}
+        yield f"conv_transpose{r}d_input", ((2, 4, *sizes), w, gy), transposed
+        yield f"conv_transpose{r}d_weight", (x, w.shape, gy), transposed
         yield f"max_pool{r}d", (x, 3), {"stride": 2, "padding": 1, "ceil_mode": True}
         yield f"max_pool{r}d", (x, 2, 2, 0, 2), {"return_indices": True}
         yield f"avg_pool{r}d", (x, 3), {"count_include_pad": False, "padding": 1}

@@ -62,6 +62,8 @@ class EnginePrepared:
         if problem.operation == "conv" and problem.direction == "forward":
             if problem.acc is not None:
                 return "no acc_dtype"
+            if problem.conv.fewer_out:
+                return "all positions that fit"
             most = problem.conv.rank <= 3
             return None if most else "up to 3 spatial dimensions"
         return "convolutions forward only"
@@ -163,8 +165,7 @@ def public_call(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     callable
         Without parameters; returns the result, of a max pool with indices only the values.
     """
-    forward = (problem.operation, problem.direction) == ("conv", "forward")
-    if problem.operation not in PUBLIC or not (forward or problem.layout == "channels_first"):
+    if not _has_public_call(problem):
         return partial(_planned, "naive" if module is reference else None, problem, inputs)
     if problem.operation == "conv":
         return _conv(module, problem, inputs)
@@ -176,6 +177,15 @@ def public_call(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
         return partial(function, *inputs, problem.scatter.input_shape)
     pool = _max_pool if problem.operation == "max_pool" else _avg_pool
     return pool(module, problem, inputs)
+
+
+def _has_public_call(problem: Problem) -> bool:
+    if problem.operation == "conv" and problem.conv.fewer_out:
+        return False
+    if (problem.operation, problem.direction) == ("conv", "forward"):
+        return True
+    plain = problem.layout == "channels_first" and problem.activation is None
+    return problem.operation in PUBLIC and plain
 
 
 def _planned(algorithm: str | None, problem: Problem, inputs: Inputs) -> Array:
@@ -265,5 +275,5 @@ def _smallest(problem: Problem) -> Problem:
     if problem.operation == "scatter":
         return replace(draft, batch=1, channels=1, sizes=ones, out=ones).problem()
     return replace(
-        draft, batch=1, channels=1, outputs=1, groups=1, sizes=ones, kernel=ones
+        draft, batch=1, channels=1, outputs=1, groups=1, sizes=ones, kernel=ones, out=()
     ).problem()
