@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import memory
-from fastconv.activations import FUSED, fused_code
+from fastconv.activations import code_of
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.implicit_gemm import (
     ITEMS_PER_THREAD,
@@ -58,6 +58,8 @@ class ChannelVectors:
         """Accept convolutions forward whose positions would leave vectors unused."""
         if problem.operation != "conv" or problem.direction != "forward":
             return f"solves conv forward, not {problem.operation} {problem.direction}"
+        if problem.not_compiled is not None:
+            return problem.not_compiled
         if not numba_installed():
             return "Numba is not installed (pip install numba)"
         geometry = problem.conv
@@ -73,8 +75,8 @@ class ChannelVectors:
         return None
 
     def fuses_activation(self, problem: Problem) -> bool:
-        """Whether the tiles apply the problem's activation."""
-        return problem.activation in FUSED
+        """Return True: tiles end in it, or what they have written is finished in the cache."""
+        return True
 
     def scratch(self, problem: Problem, limit: int) -> int:
         """Count the packed weights, and the padded input of one sample or more."""
@@ -225,7 +227,7 @@ def _engine(problem: Problem) -> _Engine:
         "x_group": geometry.channels // geometry.groups * plane,
         "x_sample": geometry.channels * plane,
         "positions": geometry.positions,
-        "activation": fused_code(problem.activation),
+        "activation": code_of(problem.activation),
         "rows": geometry.m,
         "groups": geometry.groups,
         "group_size": first * geometry.k,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import memory
-from fastconv.activations import FUSED, fused_code
+from fastconv.activations import code_of
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import Array, ready
@@ -80,8 +80,8 @@ class ImplicitGemm:
         ) * problem.dtype.itemsize
 
     def fuses_activation(self, problem: Problem) -> bool:
-        """Whether the tiles apply the problem's activation."""
-        return problem.activation in FUSED
+        """Return True: tiles end in it, or what they have written is finished in the cache."""
+        return True
 
     def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
         """Return weight and bias as the tiles read them, to be used by any number of runs."""
@@ -277,7 +277,7 @@ def _engine(problem: Problem) -> _Engine:
         "x_sample": geometry.channels * image.elements,
         "y_channel": geometry.positions,
         "y_sample": geometry.out_channels * geometry.positions,
-        "activation": fused_code(problem.activation),
+        "activation": code_of(problem.activation),
     }
     table = np.concatenate([np.array([header[name] for name in gemm.HEADER], np.int64), words])
     loops = gemm.conv_loops(dtype.name, tile.rows, tile.vectors)

@@ -11,6 +11,7 @@ import functools
 
 import numpy as np
 
+from fastconv.kernels.activate import FIRST_FINISHING, finisher
 from fastconv.kernels.channel_tile import make_channel_tile
 from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
@@ -52,6 +53,7 @@ def channel_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
     lanes = target.lanes(dtype)
     tiles = [make_channel_tile(Shape(dtype, rows, width, lanes, False)) for width in widths]
     run_tile = any_width(tiles, widths, f"channels-{name}")
+    finish = finisher(dtype_name)
 
     def conv(x, w, bias, y, table, first_item, last_item):
         tiles, places, panels, panel_table = table[0], table[1], table[2], table[3]
@@ -66,7 +68,8 @@ def channel_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
             channel = g * m + table[panel + 1]
             x_start = table[14] + sample * table[7] + g * table[6]
             y_start = (sample * groups * m + channel) * positions
-            for tile in range(first_tile, min(tiles, first_tile + run)):
+            last_tile = min(tiles, first_tile + run)
+            for tile in range(first_tile, last_tile):
                 position = tile * rows
                 run_tile(
                     *(table[panel], w, g * group_size + table[panel + 2], x, x_start),
@@ -74,6 +77,11 @@ def channel_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
                     *(places + position, positions, min(rows, positions - position)),
                     table[panel + 3],
                 )
+            if table[9] >= FIRST_FINISHING:
+                first = y_start + first_tile * rows
+                count = min(last_tile * rows, positions) - first_tile * rows
+                for column in range(table[panel + 3]):
+                    finish(y, first + column * positions, count, table[9])
 
     return shared(conv, name)
 

@@ -15,6 +15,7 @@ import functools
 
 import numpy as np
 
+from fastconv.kernels.activate import FIRST_FINISHING, finisher
 from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape, make_tile
@@ -43,13 +44,13 @@ HEADER_WORDS = len(HEADER)
 @functools.cache
 def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
     """Return the compiled loops over tiles of `rows` by any of the widths."""
-    run_tile = _any_width(np.dtype(dtype_name), rows, widths)
+    run_tile, finish = _any_width(np.dtype(dtype_name), rows, widths), finisher(dtype_name)
 
     def conv(x, w, bias, y, table, shares, first_item, last_item):
         group, groups, panel, panel_end, block, run = shares
         tiles, taps, channels, m = table[0], table[1], table[2], table[3]
         x_origin, x_channel, x_sample = table[4], table[5], table[6]
-        y_channel, y_sample = table[7], table[8]
+        y_channel, y_sample, code = table[7], table[8], table[9]
         runs = (tiles + run - 1) // run
         blocks = (panel_end - panel + block - 1) // block
         panel_size = taps * channels * rows
@@ -57,6 +58,7 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
         for item in range(first_item, last_item):
             outer, first_tile = item // runs, item % runs * run
             outer, first_panel = outer // blocks, panel + outer % blocks * block
+            last_panel = min(panel_end, first_panel + block)
             sample, g = outer // groups, group + outer % groups
             x_start = x_origin + sample * x_sample + g * channels * x_channel
             y_start = sample * y_sample + g * m * y_channel
@@ -64,7 +66,7 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
             for tile in range(first_tile, min(tiles, first_tile + run)):
                 place = HEADER_WORDS + tile * 6
                 x_tile, y_tile = x_start + table[place + 1], y_start + table[place + 2]
-                for p in range(first_panel, min(panel_end, first_panel + block)):
+                for p in range(first_panel, last_panel):
                     row = p * rows
                     run_tile(
                         *(table[place], w, (packed + p) * panel_size, x, x_tile),
@@ -72,6 +74,11 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
                         *(table[place + 3], table[place + 4], table[place + 5]),
                         *(x_channel, y_channel, min(rows, m - row)),
                     )
+                if code >= FIRST_FINISHING:
+                    end = table[place + 8] if tile + 1 < tiles else y_channel
+                    for row in range(first_panel * rows, min(last_panel * rows, m)):
+                        first = y_tile + row * y_channel
+                        finish(y, first, end - table[place + 2], code)
 
     return shared(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}")
 
