@@ -5,7 +5,8 @@ be repeated for each of them: `finisher` applies them to what a tile has just wr
 the nearest cache still.
 
 `exp` is the usual reduction: x = n ln 2 + r with |r| <= ln 2 / 2, a Taylor polynomial in r, and n
-added to the exponent (in two steps, as the result may be no normal number). tanh near 0 is a Taylor polynomial too: (1 - e) / (1 + e) would cancel there.
+added to the exponent, in two steps where the result is no normal number. tanh near 0 is a Taylor
+polynomial too: (1 - e) / (1 + e) would cancel there.
 """
 
 import functools
