@@ -10,10 +10,10 @@ from fastconv import parameters
 from fastconv.dtypes import row_of
 from fastconv.errors import ParameterError
 from fastconv.geometry import batched_shape
-from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool, transposed
-from fastconv.ops.call import check_grad_output, check_shape
+from fastconv.ops import columns, conv, conv_gradients, transposed
+from fastconv.ops.call import check_grad_output
 from fastconv.ops.conv_problem import conv_problem
-from fastconv.ops.pool_problem import pool_problem
+from fastconv.ops.explain_pools import POOLS, shape_of
 from fastconv.ops.transposed_problem import transposed_problem
 from fastconv.plan import Plan, plan_for, settings
 from fastconv.problem import Problem
@@ -76,19 +76,14 @@ def explain(
         return plan_for(described)
 
 
-def _shape(arguments: Arguments, name: str) -> tuple[int, ...]:
-    value = arguments[name]
-    return parameters.shape(name, getattr(value, "shape", value))
-
-
 def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
     first = "input_size" if direction == "input_gradient" else "input"
     second = "weight_size" if direction == "weight_gradient" else "weight"
     problem = conv_problem(
         direction,
         rank,
-        _shape(arguments, first),
-        _shape(arguments, second),
+        shape_of(arguments, first),
+        shape_of(arguments, second),
         arguments["stride"],
         arguments["padding"],
         arguments["dilation"],
@@ -99,10 +94,10 @@ def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
         acc_dtype=arguments.get("acc_dtype"),
     )
     if arguments.get("bias") is not None:
-        conv.check_bias(_shape(arguments, "bias"), problem)
+        conv.check_bias(shape_of(arguments, "bias"), problem)
     if direction != "forward":
-        unbatched = len(_shape(arguments, first)) == rank + 1
-        check_grad_output(problem, _shape(arguments, "grad_output"), unbatched)
+        unbatched = len(shape_of(arguments, first)) == rank + 1
+        check_grad_output(problem, shape_of(arguments, "grad_output"), unbatched)
     return problem
 
 
@@ -114,54 +109,23 @@ def _transposed(rank: int, direction: Any, arguments: Arguments) -> Problem:
     problem = transposed_problem(
         direction,
         rank,
-        _shape(arguments, first),
-        _shape(arguments, second),
+        shape_of(arguments, first),
+        shape_of(arguments, second),
         *place,
         activation=arguments.get("activation"),
         layout=arguments["layout"],
     )
     if arguments.get("bias") is not None:
-        transposed.check_transposed_bias(_shape(arguments, "bias"), problem)
+        transposed.check_transposed_bias(shape_of(arguments, "bias"), problem)
     if direction != "input_gradient":
-        unbatched = len(_shape(arguments, first)) == rank + 1
-        shape = _shape(arguments, "grad_output")
+        unbatched = len(shape_of(arguments, first)) == rank + 1
+        shape = shape_of(arguments, "grad_output")
         transposed.check_transposed_gradient(problem, shape, unbatched)
     return problem
 
 
-def _pool(rank: int, operation: Any, direction: Any, arguments: Arguments) -> Problem:
-    shape = _shape(arguments, "input" if direction == "forward" else "input_size")
-    problem = pool_problem(
-        operation,
-        rank,
-        shape,
-        arguments["kernel_size"],
-        arguments["stride"],
-        arguments["padding"],
-        arguments.get("dilation", 1),
-        arguments["ceil_mode"],
-        arguments["dtype"],
-        direction=direction,
-        indices=bool(arguments.get("return_indices", False)),
-        count_include_pad=bool(arguments.get("count_include_pad", True)),
-        divisor=arguments.get("divisor_override"),
-    )
-    if direction != "forward":
-        unbatched = len(shape) == rank + 1
-        check_grad_output(problem, _shape(arguments, "grad_output"), unbatched)
-    return problem
-
-
-def _scatter(rank: int, arguments: Arguments) -> Problem:
-    shape = _shape(arguments, "grad_output")
-    check_shape("indices", _shape(arguments, "indices"), shape, "as grad_output")
-    return max_pool.scatter_problem(
-        rank, shape, _shape(arguments, "input_size"), arguments["dtype"]
-    )
-
-
 def _im2col(otherwise: Callable[[int], int], arguments: Arguments) -> Problem:
-    shape = _shape(arguments, "input")
+    shape = shape_of(arguments, "input")
     named = parameters.rank_of(arguments["kernel_size"])
     rank = otherwise(len(shape)) if named is None else named
     mode = arguments.get("padding_mode", "zeros")
@@ -177,7 +141,7 @@ def _im2col(otherwise: Callable[[int], int], arguments: Arguments) -> Problem:
 
 def _col2im(name: str, otherwise: int, arguments: Arguments) -> Problem:
     sizes = (arguments["output_size"], arguments["kernel_size"])
-    shape, dialect = _shape(arguments, name), arguments.get("dialect", "fastconv")
+    shape, dialect = shape_of(arguments, name), arguments.get("dialect", "fastconv")
     if otherwise == 1:
         otherwise = columns.rank_of_columns(len(shape), dialect)
     rank = parameters.rank_of(sizes[0]) or parameters.rank_of(sizes[1]) or otherwise
@@ -224,18 +188,10 @@ def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Proble
                 transposed,
                 lambda a, r=rank: _transposed(r, "weight_gradient", a),
             ),
-            ("max_pool{}d", max_pool, lambda a, r=rank: _pool(r, "max_pool", "forward", a)),
-            ("max_pool{}d_backward", max_pool, lambda a, r=rank: _scatter(r, a)),
-            ("avg_pool{}d", avg_pool, lambda a, r=rank: _pool(r, "avg_pool", "forward", a)),
-            (
-                "avg_pool{}d_backward",
-                avg_pool,
-                lambda a, r=rank: _pool(r, "avg_pool", "input_gradient", a),
-            ),
         ):
             full = name.format(rank)
             table[full] = (getattr(module, full), build)
-    return table
+    return table | POOLS
 
 
 EXPLAINED = _table()
