@@ -70,6 +70,24 @@ def test_convolution_and_its_gradients(rank, name, stride, padding, dilation, gr
 
 
 @RANKS
+@pytest.mark.parametrize("name", [*HALVES, "complex64", "complex128"])
+def test_transposed_convolution_and_its_gradients(rank, name):
+    dtype = dtype_of(name)
+    x = ints(2, 4, *SIZES[rank], seed=1, dtype=dtype, low=-1, high=1)
+    w = ints(4, 3, *(3, 2, 2)[:rank], seed=2, dtype=dtype, low=-1, high=1)
+    b = ints(6, seed=3, dtype=dtype)
+    place = (2, 1, 1, 2, 2)
+    y = of("conv_transpose{}d", rank)(x, w, b, *place)
+    inputs = [given(array).requires_grad_() for array in (x, w, b)]
+    output = of("conv_transpose{}d", rank, T)(*inputs, *place)
+    same(y, array_of(output.detach()))
+    gy = ints(*y.shape, seed=4, dtype=dtype, low=-1, high=1)
+    output.backward(given(gy))
+    same(of("conv_transpose{}d_input", rank)(x.shape, w, gy, *place), array_of(inputs[0].grad))
+    same(of("conv_transpose{}d_weight", rank)(x, w.shape, gy, *place), array_of(inputs[1].grad))
+
+
+@RANKS
 @pytest.mark.parametrize("name", ["int8", "int16", "int32", "int64", "uint8"])
 def test_convolution_of_integers(rank, name):
     """PyTorch keeps the dtype, and wraps: so the values agree where they fit."""

@@ -58,6 +58,8 @@ class ChannelVectors:
         """Accept convolutions forward whose positions would leave vectors unused."""
         if problem.operation != "conv" or problem.direction != "forward":
             return f"solves conv forward, not {problem.operation} {problem.direction}"
+        if problem.not_compiled is not None:
+            return problem.not_compiled
         if not numba_installed():
             return "Numba is not installed (pip install numba)"
         geometry = problem.conv

@@ -34,6 +34,10 @@ def calls(module, x, how):
     yield "conv2d", module.conv2d(x, w, b, **how), total
     yield "conv2d_input", module.conv2d_input((2, 6, 8, 8), _first(x, w, 6), x, **how), total
     yield "conv2d_weight", module.conv2d_weight(x, w.shape, gy, **how), total
+    wt, gyt = ints(4, 3, 3, 3, seed=6, dtype=dtype), ints(2, 3, 8, 8, seed=7, dtype=dtype)
+    yield "transposed", module.conv_transpose2d(x, wt, b[:3], **how), total
+    yield "transposed_input", module.conv_transpose2d_input(x.shape, wt, gyt, **how), total
+    yield "transposed_weight", module.conv_transpose2d_weight(x, wt.shape, gyt, **how), total
     yield "unfold", module.unfold(x, 2), dtype
     yield "im2col", module.im2col(x, 3, padding=1, pad_value=1), dtype
     yield "fold", module.fold(x.reshape(2, 4, 36), (6, 7), (1, 2), **how), total
@@ -283,6 +287,31 @@ def test_complex_gradients_are_adjoints(module, dtype, groups):
     left = np.vdot(gy, y)
     # in <w, gw> the conjugate of gw: it is linear in gy
     assert left == np.vdot(gx, x) == np.vdot(gw, w)
+
+
+@MODULE
+@pytest.mark.parametrize("dtype", COMPLEX, ids=str)
+def test_complex_gradients_of_transposed_convolution_are_adjoints(module, dtype):
+    place = {"stride": 2, "padding": 1, "output_padding": 1, "dilation": (2, 1)}
+    x, w = ints(2, 4, 5, 4, dtype=dtype), ints(4, 3, 3, 2, dtype=dtype, seed=1)
+    y = module.conv_transpose2d(x, w, **place)
+    gy = ints(*y.shape, dtype=dtype, seed=2)
+    gx = module.conv_transpose2d_input(x.shape, w, gy, **place)
+    gw = module.conv_transpose2d_weight(x, w.shape, gy, **place)
+    assert np.vdot(gy, y) == np.vdot(gx, x) == np.vdot(gw, w)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_a_bias_of_a_transposed_convolution_is_added_before_rounding(dtype):
+    """2048 + 1.5 is no float16: what comes first decides how a sum in two steps is rounded."""
+    x = np.array([[[2048, 0.5]]], dtype) if dtype == "float16" else np.array([[[100, 1]]], dtype)
+    w = np.ones((1, 1, 2), dtype)
+    b = np.array([1.5 if dtype == "float16" else 100], dtype)
+    exact = x.astype(float)
+    expected = F.conv_transpose1d(exact, w.astype(float), b.astype(float))
+    for module in (F, reference):
+        got = module.conv_transpose1d(x, w, b)
+        same(got, expected.astype(got.dtype))
 
 
 @pytest.mark.parametrize("dtype", COMPLEX, ids=str)
