@@ -8,6 +8,7 @@ from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs, Packed
 from fastconv.algorithms.channel_vectors import ChannelVectors
 from fastconv.algorithms.channels_last import ChannelsLast
 from fastconv.algorithms.columns import Columns
+from fastconv.algorithms.converted import Converted
 from fastconv.algorithms.depthwise import Depthwise
 from fastconv.algorithms.im2col_gemm import Im2colGemm
 from fastconv.algorithms.implicit_gemm import ImplicitGemm
@@ -21,6 +22,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     ChannelVectors(),
     ImplicitGemm(),
     Pointwise(),
+    Converted(),
     Im2colGemm(),
     Pooling(),
     Columns(),

@@ -31,7 +31,8 @@ class Algorithm(Protocol):
     problem                  inputs             outputs
     ======================== ================== =======================
     conv forward             x, w, b or None    y
-    conv input_gradient      w, gy              gx
+    conv input_gradient      w, gy (a bias if   gx
+                             not native)
     conv weight_gradient     x, gy              gw
     max_pool forward         x                  y, and indices if asked
     avg_pool forward         x                  y

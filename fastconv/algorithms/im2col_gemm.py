@@ -89,17 +89,29 @@ def _run_converted(
     bias = inputs[2] if len(inputs) > 2 else None
     for part in cut.parts:
         x, y, w = _roles(problem.direction, part, (inputs[0], inputs[1], out))
-        b = None if bias is None else bias[part.outputs]
+        backward = problem.direction == "input_gradient"  # of a transposed convolution, maybe
+        b = None if bias is None else bias[part.inputs if backward else part.outputs]
         weight = _like(w, working) if problem.direction == "weight_gradient" else _as(w, working)
         for samples in cut.samples:
             gx = x[samples]
-            target = _like(gx, working) if problem.direction == "input_gradient" else gx
+            target = _like(gx, working) if backward else gx
             for box, windows in cut.boxes or _boxes(problem.conv, cut.positions):
                 step(part.geometry, box, windows, buffer, target, y[samples], weight, b)
-            if problem.direction == "input_gradient":
-                np.copyto(gx, target, casting="unsafe")
+            if backward:
+                _finish(target, b, gx)
         if problem.direction == "weight_gradient":
             np.copyto(w, weight, casting="unsafe")
+
+
+def _finish(sums: Array, bias: Array | None, gx: Array) -> None:
+    """Add a bias before what is rounded, or after integers are integers again."""
+    ones = (1,) * (sums.ndim - 2)
+    whole = gx.dtype.kind in "iu"
+    if bias is not None and not whole:
+        sums += _as(bias, sums.dtype).reshape(-1, *ones)
+    np.copyto(gx, sums, casting="unsafe")
+    if bias is not None and whole:
+        gx += _as(bias, gx.dtype).reshape(-1, *ones)
 
 
 def _like(array: Array, dtype: Dtype) -> Array:
@@ -165,7 +177,7 @@ def _measured(problem: Problem, groups: int, positions: int) -> _Cut:
     count = batch * box.positions
     columns = count * largest.channels * largest.taps
     extra = 0
-    if problem.direction != "input_gradient" and largest.padded:
+    if problem.direction != "input_gradient" and (largest.padded or not problem.native):
         lengths = BoxWindows.of(whole.axes, box).region.lengths
         extra += batch * largest.channels * int(np.prod(lengths))
     if problem.direction == "weight_gradient":
@@ -238,7 +250,7 @@ def _forward(
     groups, m, k, n = geometry.groups, geometry.m, geometry.k, x.shape[0]
     columns = buffer[: n * groups * k * box.positions]
     split = columns.reshape(n, geometry.channels, *geometry.kernel, *box.out)
-    fill_columns(windows.view(x), split, columns_order(geometry.rank))
+    fill_columns(windows.view(x, 0, buffer.dtype), split, columns_order(geometry.rank))
     target = _by_group(y, geometry, box)
     if target.dtype == w.dtype:
         np.matmul(w.reshape(groups, m, k), columns.reshape(n, groups, k, box.positions), target)
@@ -284,7 +296,7 @@ def _weight_gradient(
     count = n * box.positions
     columns = buffer[: groups * k * count]
     split = columns.reshape(geometry.channels, *geometry.kernel, n, *box.out)
-    fill_columns(windows.view(x), split, depth_first_order(geometry.rank))
+    fill_columns(windows.view(x, 0, buffer.dtype), split, depth_first_order(geometry.rank))
     values = _as(_by_group(gy, geometry, box), gw.dtype)
     values = values.transpose(1, 2, 0, 3).reshape(groups, m, count)
     product = np.matmul(values, columns.reshape(groups, k, count).swapaxes(1, 2))

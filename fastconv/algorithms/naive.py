@@ -86,6 +86,8 @@ def _conv(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
         naive.conv(first, second, bias, out, *place)
     elif problem.direction == "input_gradient":
         naive.conv_input_gradient(out, first, second, *place)
+        if rest and rest[0] is not None:
+            out += arrays[2].reshape(-1, 1, 1, 1)
     else:
         naive.conv_weight_gradient(first, out, second, *place)
 

@@ -114,6 +114,7 @@ def _transposed(rank: int, direction: Any, arguments: Arguments) -> Problem:
         *place,
         activation=arguments.get("activation"),
         layout=arguments["layout"],
+        acc_dtype=arguments["acc_dtype"],
     )
     if arguments.get("bias") is not None:
         transposed.check_transposed_bias(shape_of(arguments, "bias"), problem)

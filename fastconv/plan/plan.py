@@ -120,7 +120,7 @@ class Plan:
 
     def _run(self, inputs: Inputs, outputs: Outputs) -> None:
         bias = None
-        if self._is_input_gradient and len(inputs) > 2:
+        if self._adds_bias and len(inputs) > 2:
             *inputs, bias = inputs  # type: ignore[assignment]
         if is_native(self.chosen, self.problem):
             self._solve(inputs, outputs)
@@ -159,9 +159,13 @@ class Plan:
                 view[...] = array
 
     @cached_property
-    def _is_input_gradient(self) -> bool:
-        """Whether it may have a bias that the plan adds: a transposed convolution's."""
-        return (self.problem.operation, self.problem.direction) == ("conv", "input_gradient")
+    def _adds_bias(self) -> bool:
+        """Whether it may have a bias that the plan adds: a transposed convolution's.
+
+        Where results are rounded or converted, the algorithm adds it, before that.
+        """
+        kind = (self.problem.operation, self.problem.direction)
+        return kind == ("conv", "input_gradient") and self.problem.native
 
     @cached_property
     def _activation(self) -> str | None:

@@ -17,7 +17,10 @@ from tests.helpers import NAMES, accepting, all_lines, inputs_of, ints, place_of
 LINES = [
     line
     for line in all_lines()
-    if line.startswith("conv forward") and "acc=" not in line and Problem.parse(line).conv.rank <= 3
+    if line.startswith("conv forward")
+    and " acc=" not in line
+    and " o=" not in line  # what only the gradient of a transposed convolution asks for
+    and Problem.parse(line).conv.rank <= 3
 ]
 
 
