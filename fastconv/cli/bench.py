@@ -61,7 +61,15 @@ class Direction(StrEnum):
     FORWARD = "forward"
     INPUT = "input"
     WEIGHT = "weight"
+    TINY = "tiny"
     POOL = "pool"
+
+
+class Dtype(StrEnum):
+    """What the arrays hold."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
 
 
 def bench(
@@ -71,8 +79,9 @@ def bench(
     ] = "",
     direction: Annotated[
         Direction,
-        typer.Option(help="Convolutions forward, their gradients, or pools."),
+        typer.Option(help="Convolutions forward, their gradients, tiny ones, or pools."),
     ] = Direction.FORWARD,
+    dtype: Annotated[Dtype, typer.Option(help="What the arrays hold.")] = Dtype.FLOAT32,
     threads: Annotated[int, typer.Option(min=1, help="Threads of all but the reference.")] = 1,
     peers: Annotated[
         bool, typer.Option("--peers", help="Add PyTorch and ONNX Runtime, if installed.")
@@ -101,7 +110,7 @@ def bench(
     if roofline and direction is Direction.POOL:
         raise ParameterError("roofline: a pool has no multiplications")
     _check_files(json_file, plot_file)
-    chosen = layers(direction, pattern)
+    chosen = layers(direction, pattern, dtype)
     out = console()
     contenders = _contenders(out, reference, peers, prepared=peers or roofline)
     outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
@@ -254,6 +263,7 @@ def _as_json(outcomes: list[Outcome], direction: str, threads: int) -> str:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "direction": direction,
         "threads": threads,
+        "dtype": outcomes[0].layer.problem.dtype.name,
         "machine": machine,
         "peak_flop_per_s": outcomes[0].peak,
         "layers": [outcome.record() for outcome in outcomes],

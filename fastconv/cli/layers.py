@@ -14,9 +14,10 @@ DIRECTIONS: dict[str, Direction] = {
     "forward": "forward",
     "input": "input_gradient",
     "weight": "weight_gradient",
+    "tiny": "forward",
 }
 CHOICES = (*DIRECTIONS, "pool")
-"""What `layers` takes as its direction: one of a convolution's, or "pool"."""
+"""What `layers` takes as its direction: one of a convolution's, "tiny" ones, or "pool"."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,18 @@ class Layer:
     problem: Problem
 
 
-def layers(direction: str = "forward", pattern: str = "") -> list[Layer]:
+def layers(direction: str = "forward", pattern: str = "", dtype: str = "float32") -> list[Layer]:
     """Return the layers whose name a pattern matches.
 
     Parameters
     ----------
     direction : str
-        "forward", "input" or "weight" for convolutions, "pool" for pools.
+        "forward", "input" or "weight" for convolutions, "tiny" for those forward in which a call
+        itself is what takes time, "pool" for pools.
     pattern : str
         Regular expression searched for in the names; all of them by default.
+    dtype : str
+        Of the arrays.
 
     Returns
     -------
@@ -49,7 +53,7 @@ def layers(direction: str = "forward", pattern: str = "") -> list[Layer]:
     """
     if direction not in CHOICES:
         raise ParameterError(f"direction: expected one of {CHOICES}, got {direction!r}")
-    found = [_layer(entry, direction) for entry in _entries(direction)]
+    found = [_layer(entry, direction, dtype) for entry in _entries(direction)]
     try:
         chosen = [layer for layer in found if re.search(pattern, layer.name)]
     except re.error as error:
@@ -63,10 +67,10 @@ def layers(direction: str = "forward", pattern: str = "") -> list[Layer]:
 def _entries(direction: str) -> list[dict[str, Any]]:
     text = files("fastconv.cli").joinpath("data", "layers.json").read_text(encoding="utf-8")
     table: dict[str, list[dict[str, Any]]] = json.loads(text)
-    return table["pooling" if direction == "pool" else "convolution"]
+    return table[{"pool": "pooling", "tiny": "tiny"}.get(direction, "convolution")]
 
 
-def _layer(entry: dict[str, Any], direction: str) -> Layer:
+def _layer(entry: dict[str, Any], direction: str, dtype: str) -> Layer:
     sizes = tuple(entry["spatial"])
     rank = len(sizes)
     groups = entry.get("groups", 1)
@@ -83,5 +87,6 @@ def _layer(entry: dict[str, Any], direction: str) -> Layer:
         (entry.get("dilation", 1),) * rank,
         outputs=entry.get("out_channels", 1) // groups,
         groups=groups,
+        dtype=dtype,
     )
     return Layer(entry["name"], draft.problem())

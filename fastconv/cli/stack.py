@@ -96,7 +96,12 @@ def measure(stages: list[Stage], image: Array, repetitions: int) -> Iterator[Mea
 def _race(
     step: Step, slow: Array, fast: Array, repetitions: int
 ) -> tuple[Array, Array, tuple[float, float]]:
-    """Alternate between reference and engine; return both results and both best times."""
+    """Alternate between reference and engine; return both results and both best times.
+
+    The first call of each does not count: it plans, and may compile.
+    """
+    step(reference, slow)
+    step(fastconv, fast)
     best = [np.inf, np.inf]
     end = time.perf_counter() + SECONDS
     for _ in range(repetitions):
