@@ -25,6 +25,16 @@ RESULTS = Path(__file__).parent / "results"
 ROOFLINE = RESULTS / "roofline.png"
 README = ROOT / "README.md"
 Record = dict[str, Any]
+RUNS = {
+    "forward": ("--seconds-per-layer", "3", "--roofline", "--plot", str(ROOFLINE)),
+    "forward-2": ("--seconds-per-layer", "2", "--threads", "2", "--no-reference"),
+    "forward-float64": ("--seconds-per-layer", "1.5", "--dtype", "float64", "--no-reference"),
+    "tiny": ("--seconds-per-layer", "1", "--direction", "tiny"),
+    "pool": ("--seconds-per-layer", "2", "--direction", "pool"),
+}
+"""The benchmarks, and what `fastconv bench` is told for each."""
+BRIEF = ("fastconv ms", "prepared ms", "PyTorch ms", "ONNX Runtime ms")
+"""Columns of the tables that repeat layers of another one."""
 OTHERS = ("reference", "window view", "pure NumPy", "PyTorch", "ONNX Runtime")
 BEST_PEER = "best peer / prepared"
 
@@ -34,12 +44,8 @@ def measure() -> None:
     RESULTS.mkdir(exist_ok=True)
     demo = _fastconv("demo", "--output", str(RESULTS))
     (RESULTS / "demo.txt").write_text(_from_table(demo.stdout), encoding="utf-8")
-    for direction in ("forward", "pool"):
-        roofline = ("--roofline", "--plot", str(ROOFLINE)) if direction == "forward" else ()
-        _fastconv(
-            *("bench", "--peers", "--seconds-per-layer", "2", "--direction", direction),
-            *("--json", str(RESULTS / f"{direction}.json"), *roofline),
-        )
+    for name, options in RUNS.items():
+        _fastconv("bench", "--peers", "--json", str(RESULTS / f"{name}.json"), *options)
     (RESULTS / "start.json").write_text(json.dumps(start_times(), indent=1) + "\n")
 
 
@@ -116,11 +122,13 @@ def _demo_block() -> str:
     return "```\n" + (RESULTS / "demo.txt").read_text(encoding="utf-8").rstrip() + "\n```"
 
 
-def _layer_block(direction: str) -> str:
+def _layer_block(direction: str, brief: bool = False) -> str:
     """Return a table of milliseconds, one row a layer, and how they compare."""
     content = json.loads((RESULTS / f"{direction}.json").read_text(encoding="utf-8"))
     records: list[Record] = content["layers"]
     columns = [column for column in _columns(records, direction) if any(map(column[1], records))]
+    if brief:
+        columns = [column for column in columns if column[0] in (*BRIEF, BEST_PEER)]
     rows = [
         [record["layer"], record["algorithm"], *(text(record) or "–" for _, text in columns)]
         for record in records
@@ -182,9 +190,9 @@ def _machine(content: Record) -> str:
         if packages[name]
     )
     return (
-        f"Measured {content['date'][:10]} on one of {machine['cpu']['cores']} cores of a "
-        f"{machine['cpu']['name']} ({content['threads']} thread; {versions}); float32; the least "
-        "of interleaved runs."
+        f"Measured {content['date'][:10]} on {content['threads']} of {machine['cpu']['cores']} "
+        f"cores of a {machine['cpu']['name']} ({versions}); {content['dtype']}; the least of "
+        "interleaved runs."
     )
 
 
@@ -212,6 +220,9 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "demo": _demo_block,
     "convolution": lambda: _layer_block("forward"),
+    "two threads": lambda: _layer_block("forward-2", brief=True),
+    "float64": lambda: _layer_block("forward-float64", brief=True),
+    "tiny": lambda: _layer_block("tiny", brief=True),
     "pooling": lambda: _layer_block("pool"),
     "start": _start_block,
 }
