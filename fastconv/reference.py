@@ -16,7 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fastconv.dtypes import Array
-from fastconv.ops import avg_pool, columns, conv, conv_gradients, max_pool, transposed
+from fastconv.ops import (
+    avg_pool,
+    bias_gradient,
+    columns,
+    conv,
+    conv_gradients,
+    max_pool,
+    separable,
+    streaming,
+    transposed,
+)
 from fastconv.ops.prepared import PreparedConv
 from fastconv.parameters import IntOrInts, PaddingLike
 from fastconv.plan import settings
@@ -48,6 +58,13 @@ conv3d_input = _naive(conv_gradients.conv3d_input)
 conv1d_weight = _naive(conv_gradients.conv1d_weight)
 conv2d_weight = _naive(conv_gradients.conv2d_weight)
 conv3d_weight = _naive(conv_gradients.conv3d_weight)
+conv1d_bias = _naive(bias_gradient.conv1d_bias)
+conv2d_bias = _naive(bias_gradient.conv2d_bias)
+conv3d_bias = _naive(bias_gradient.conv3d_bias)
+separable_conv1d = _naive(separable.separable_conv1d)
+separable_conv2d = _naive(separable.separable_conv2d)
+separable_conv3d = _naive(separable.separable_conv3d)
+causal_conv1d = _naive(streaming.causal_conv1d)
 conv_transpose1d = _naive(transposed.conv_transpose1d)
 conv_transpose2d = _naive(transposed.conv_transpose2d)
 conv_transpose3d = _naive(transposed.conv_transpose3d)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from fastconv import Problem, ShapeError, dialects
 from fastconv.parameters import PADDING_MODES
-from fastconv.problem import DIRECTIONS, WITHOUT_LAYOUT
+from fastconv.problem import DIRECTIONS, WITH_PADDING_MODE, WITHOUT_LAYOUT
 
 KINDS = [(name, direction) for name, directions in DIRECTIONS.items() for direction in directions]
 
@@ -66,9 +66,10 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
         words += draw(st.sampled_from([[], [], ["div=3"], ["div=-2"]]))
     if operation not in WITHOUT_LAYOUT:
         words.append(draw(st.sampled_from(["layout=first", "layout=last"])))
-    if operation == "columns":
+    if operation in WITH_PADDING_MODE:
         modes = [mode for mode in PADDING_MODES if _fits(sizes, pads, mode)]
         words.append(f"mode={draw(st.sampled_from(modes))}")
+    if operation == "columns":
         words.append(f"dialect={draw(st.sampled_from(dialects.NAMES))}")
     words.append(draw(st.sampled_from(["float32", "float64"])))
     try:

@@ -13,6 +13,7 @@ from fastconv.algorithms.implicit_gemm import ImplicitGemm
 from fastconv.algorithms.naive import Naive
 from fastconv.algorithms.pointwise import Pointwise
 from fastconv.algorithms.pooling import Pooling
+from fastconv.algorithms.tapwise import Tapwise
 
 ALGORITHMS: tuple[Algorithm, ...] = (
     Depthwise(),
@@ -20,6 +21,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     ImplicitGemm(),
     Pointwise(),
     Im2colGemm(),
+    Tapwise(),
     Pooling(),
     Columns(),
     Naive(),

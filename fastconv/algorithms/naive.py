@@ -23,6 +23,7 @@ class Naive:
     name = "naive"
     exact = True
     uses_blas = False
+    last_resort = True
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept everything when Numba is installed; only columns have more than 3 axes."""

@@ -7,6 +7,7 @@ import numpy as np
 from fastconv.geometry import (
     ConvGeometry,
     ScatterGeometry,
+    WindowGeometry,
     check_padding_mode,
     conv_geometry,
     window_geometry,
@@ -116,11 +117,11 @@ class Draft:
         shape = (self.batch, self.channels * self.groups, *self.sizes)
         if self.operation == "conv":
             weight = (self.outputs * self.groups, self.channels, *self.kernel)
-            return conv_geometry(
-                *(shape, weight, self.stride, self.padding, self.dilation, self.groups), self.out
+            place = (self.stride, self.padding, self.dilation, self.groups)
+            geometry: WindowGeometry = conv_geometry(shape, weight, *place, self.out)
+        else:
+            geometry = window_geometry(
+                shape, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode
             )
-        geometry = window_geometry(
-            shape, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
         check_padding_mode(geometry.axes, self.padding_mode)
         return geometry

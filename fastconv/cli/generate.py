@@ -12,7 +12,14 @@ from fastconv.cli.draft import Draft
 from fastconv.dtypes import NAMES
 from fastconv.errors import ShapeError
 from fastconv.parameters import LAYOUTS, PADDING_MODES, Ints
-from fastconv.problem import DIRECTIONS, WITH_ACTIVATION, WITHOUT_LAYOUT, Operation, Problem
+from fastconv.problem import (
+    DIRECTIONS,
+    WITH_ACTIVATION,
+    WITH_PADDING_MODE,
+    WITHOUT_LAYOUT,
+    Operation,
+    Problem,
+)
 
 MOST_WORK = 2_000_000
 """Multiply-adds or elements of a problem; the loops do about a thousand a microsecond."""
@@ -73,7 +80,7 @@ def random_draft(rng: np.random.Generator) -> Draft:
         divisor=int(rng.choice([-3, 2, 7])) if average and rng.random() < 0.2 else None,
         activation=_activation(rng) if (operation, direction) in WITH_ACTIVATION else None,
         layout=LAYOUTS[0] if operation in WITHOUT_LAYOUT else _layout(rng),
-        padding_mode=_one_of(rng, PADDING_MODES) if operation == "columns" else "zeros",
+        padding_mode=_one_of(rng, PADDING_MODES) if operation in WITH_PADDING_MODE else "zeros",
         dialect=_one_of(rng, dialects.NAMES) if operation == "columns" else "fastconv",
         dtype=dtype,
     )

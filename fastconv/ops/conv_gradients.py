@@ -20,6 +20,7 @@ def conv1d_input(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv1d` with respect to its input.
@@ -32,7 +33,7 @@ def conv1d_input(
         `(C_out, C_in // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
@@ -56,7 +57,7 @@ def conv1d_input(
     np.float64(4.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(1, input_size, weight, grad_output, *place, layout)
+    return _input_gradient(1, input_size, weight, grad_output, *place, layout, padding_mode)
 
 
 def conv1d_weight(
@@ -68,6 +69,7 @@ def conv1d_weight(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv1d` with respect to its weight.
@@ -80,7 +82,7 @@ def conv1d_weight(
         Shape of the weight, `(C_out, C_in // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
@@ -104,7 +106,7 @@ def conv1d_weight(
     np.float64(2.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(1, input, weight_size, grad_output, *place, layout)
+    return _weight_gradient(1, input, weight_size, grad_output, *place, layout, padding_mode)
 
 
 def conv2d_input(
@@ -116,6 +118,7 @@ def conv2d_input(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv2d` with respect to its input.
@@ -128,7 +131,7 @@ def conv2d_input(
         `(C_out, C_in // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
@@ -152,7 +155,7 @@ def conv2d_input(
     np.float64(16.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(2, input_size, weight, grad_output, *place, layout)
+    return _input_gradient(2, input_size, weight, grad_output, *place, layout, padding_mode)
 
 
 def conv2d_weight(
@@ -164,6 +167,7 @@ def conv2d_weight(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv2d` with respect to its weight.
@@ -176,7 +180,7 @@ def conv2d_weight(
         Shape of the weight, `(C_out, C_in // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
@@ -200,7 +204,7 @@ def conv2d_weight(
     np.float64(4.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(2, input, weight_size, grad_output, *place, layout)
+    return _weight_gradient(2, input, weight_size, grad_output, *place, layout, padding_mode)
 
 
 def conv3d_input(
@@ -212,6 +216,7 @@ def conv3d_input(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv3d` with respect to its input.
@@ -224,7 +229,7 @@ def conv3d_input(
         `(C_out, C_in // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
@@ -248,7 +253,7 @@ def conv3d_input(
     np.float64(64.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(3, input_size, weight, grad_output, *place, layout)
+    return _input_gradient(3, input_size, weight, grad_output, *place, layout, padding_mode)
 
 
 def conv3d_weight(
@@ -260,6 +265,7 @@ def conv3d_weight(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `conv3d` with respect to its weight.
@@ -272,7 +278,7 @@ def conv3d_weight(
         Shape of the weight, `(C_out, C_in // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
@@ -296,7 +302,7 @@ def conv3d_weight(
     np.float64(8.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(3, input, weight_size, grad_output, *place, layout)
+    return _weight_gradient(3, input, weight_size, grad_output, *place, layout, padding_mode)
 
 
 def _input_gradient(
@@ -309,12 +315,14 @@ def _input_gradient(
     dilation: IntOrInts,
     groups: int,
     layout: str,
+    padding_mode: str,
 ) -> Array:
     w, gy = promoted(weight=weight, grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
     problem = conv_problem(
         *("input_gradient", rank, shape, w.shape, stride, padding, dilation, groups, w.dtype),
         layout=layout,
+        padding_mode=padding_mode,
     )
     check_grad_output(problem, gy.shape, len(shape) == rank + 1)
     return like_input(solve(problem, (w, with_batch(gy, rank))), shape, rank)
@@ -330,12 +338,14 @@ def _weight_gradient(
     dilation: IntOrInts,
     groups: int,
     layout: str,
+    padding_mode: str,
 ) -> Array:
     x, gy = promoted(input=input, grad_output=grad_output)
     shape = parameters.shape("weight_size", weight_size)
     problem = conv_problem(
         *("weight_gradient", rank, x.shape, shape, stride, padding, dilation, groups, x.dtype),
         layout=layout,
+        padding_mode=padding_mode,
     )
     check_grad_output(problem, gy.shape, x.ndim == rank + 1)
     return solve(problem, (with_batch(x, rank), with_batch(gy, rank)))

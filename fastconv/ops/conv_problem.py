@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import activations, parameters
-from fastconv.geometry import batched_shape, conv_geometry
+from fastconv.geometry import batched_shape, check_padding_mode, conv_geometry
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Problem
 
@@ -23,6 +23,7 @@ def conv_problem(
     dtype: np.dtype[Any],
     activation: str | None = None,
     layout: str = "channels_first",
+    padding_mode: str = "zeros",
 ) -> Problem:
     """Return the problem of a convolution, or of one of its gradients, on two shapes.
 
@@ -42,6 +43,7 @@ def conv_problem(
         dtype,
         None if activation is None else activations.checked(activation),
         layout,
+        padding_mode if padding_mode == "zeros" else parameters.padding_mode(padding_mode),
     )
 
 
@@ -58,7 +60,14 @@ def _cached(
     dtype: np.dtype[Any],
     activation: str | None,
     layout: str,
+    padding_mode: str,
 ) -> Problem:
     shape = batched_shape("input", input, rank)
     geometry = conv_geometry(shape, weight, stride, padding, dilation, groups)
-    return Problem("conv", direction, geometry, dtype, activation=activation, layout=layout)
+    check_padding_mode(geometry.axes, padding_mode)
+    return Problem(
+        *("conv", direction, geometry, dtype),
+        activation=activation,
+        layout=layout,
+        padding_mode=padding_mode,
+    )

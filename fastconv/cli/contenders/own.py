@@ -60,8 +60,8 @@ class EnginePrepared:
     def rejects(self, problem: Problem) -> str | None:
         """Accept convolutions forward, which are what can be prepared."""
         if problem.operation == "conv" and problem.direction == "forward":
-            if problem.conv.fewer_out:
-                return "all positions that fit"
+            if problem.conv.fewer_out or problem.padding:
+                return "all positions that fit, over zeros"
             most = problem.conv.rank <= 3
             return None if most else "up to 3 spatial dimensions"
         return "convolutions forward only"
@@ -178,7 +178,7 @@ def public_call(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
 
 
 def _has_public_call(problem: Problem) -> bool:
-    if problem.operation == "conv" and problem.conv.fewer_out:
+    if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
         return False
     if (problem.operation, problem.direction) == ("conv", "forward"):
         return True

@@ -23,8 +23,8 @@ class WindowView:
         """Accept the plain cases: the point of it is that it is short."""
         if problem.layout != "channels_first":
             return "channels first only"
-        if problem.operation == "conv" and problem.conv.fewer_out:
-            return "all positions that fit"
+        if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
+            return "all positions that fit, over zeros"
         if problem.operation == "conv":
             plain = problem.direction == "forward" and problem.activation is None
             return None if plain else "forward only, no activation"
