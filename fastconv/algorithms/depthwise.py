@@ -88,13 +88,14 @@ class Depthwise:
     ) -> Callable[[Array, Array], None]:
         """Return `solve(x, y)` with all settled that does not depend on the data."""
         engine = _engine(problem)
-        if not problem.conv.batch or engine.threads(limit, threads) > 1:
-            return lambda x, y: self.run(problem, (x, weight, None), (y,), limit, threads)
+        if not problem.conv.batch:
+            return lambda x, y: None
         loops, zeros = engine.loops, np.zeros(engine.zeros, problem.dtype)
-        fixed = (engine.table, 0, engine.items)
+        table, items, threads = engine.table, engine.items, engine.threads(limit, threads)
 
         def solve(x: Array, y: Array) -> None:
-            loops(_flat(x), zeros, weight.panels, weight.bias, y.reshape(-1), *fixed)
+            arrays = (_flat(x), zeros, weight.panels, weight.bias, y.reshape(-1), table)
+            share(loops, arrays, items, threads)
 
         return solve
 

@@ -31,8 +31,8 @@ CHANNEL_BLOCK = 64
 """Channels whose rows stay in the cache while all taps read them."""
 PANELS_BYTES = 2**18
 """Weights that stay in the cache while every tile of positions uses them."""
-ITEMS_PER_THREAD = 4
-"""Parts per thread that work is cut into: enough to even out threads of unequal speed."""
+ITEMS_PER_THREAD = 24
+"""Items per thread that work is cut into: enough to even out threads of unequal speed."""
 CHUNK_BYTES = 3 * 2**20
 """Weights packed at a time by a call that does not find them packed."""
 SERIAL_FLOPS = 2**24
@@ -99,13 +99,15 @@ class ImplicitGemm:
         """Return `solve(x, y)` with all settled that does not depend on the data."""
         engine, geometry = _engine(problem), problem.conv
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
-        if engine.copies or not geometry.batch or threads > 1:
+        if engine.copies or not geometry.batch:
             return lambda x, y: self.run(problem, (x, weight, None), (y,), limit, threads)
-        items, shares = engine.cut(geometry.batch, (0, geometry.groups), (0, engine.panels), 1)
-        loops, fixed = engine.loops, (engine.table, shares, 0, items)
+        whole = ((0, geometry.groups), (0, engine.panels))
+        items, shares = engine.cut(geometry.batch, *whole, threads)
+        loops, table = engine.loops, engine.table
 
         def solve(x: Array, y: Array) -> None:
-            loops(ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1), *fixed)
+            arrays = (ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1))
+            share(loops, (*arrays, table, shares), items, threads)
 
         return solve
 
@@ -125,12 +127,11 @@ class ImplicitGemm:
         flat_y = y.reshape(-1)
         per_sample = geometry.out_channels * geometry.positions
         bias = w.bias if isinstance(w, Packed) else _packed_bias(engine, geometry, b, problem.dtype)
+        read = engine.reader(x, samples, threads)
         for start in range(0, geometry.batch, samples):
-            part = slice(start, min(geometry.batch, start + samples))
-            image = None  # let go of one before the next is made
-            image = engine.read(x[part], threads)
-            target = flat_y[part.start * per_sample : part.stop * per_sample]
-            count = part.stop - part.start
+            count = min(samples, geometry.batch - start)
+            image = read(x[start : start + count])
+            target = flat_y[start * per_sample : (start + count) * per_sample]
             for groups, panels, packed in _weights(problem, engine, w):
                 engine.run(count, groups, panels, (image, packed, bias, target), threads)
 
@@ -161,20 +162,30 @@ class _Engine:
         """Elements of one packed panel."""
         return self.geometry.k * self.rows
 
-    def read(self, x: Array, threads: int) -> Array:
-        """Return the flat image of some samples: the input itself, or its phases."""
-        if not self.copies:
-            return ready(x).reshape(-1)
-        geometry, image = self.geometry, self.image
-        planes = x.shape[0] * geometry.channels
-        buffer = np.empty(planes * image.elements + 2 * self.slack, x.dtype)
-        body = buffer[self.slack : self.slack + planes * image.elements]
-        share(
-            self.split_phases,
-            (ready(x).reshape(-1), body, *self.phase_place),
-            planes,
-            threads,
-        )
+    def reader(self, x: Array, samples: int, threads: int) -> Callable[[Array], Array]:
+        """Return what makes the flat image of up to so many samples: themselves, or their phases.
+
+        What it copies to is used again by the next samples: to let go of one copy before another is
+        made would not do, as a worker may keep it a moment longer.
+        """
+        plain = None if x.flags.carray else np.empty((samples, *x.shape[1:]), x.dtype)
+        planes = samples * self.geometry.channels
+        length = planes * self.image.elements + 2 * self.slack if self.copies else 0
+        buffer = np.empty(length, x.dtype)
+
+        def read(part: Array) -> Array:
+            if plain is not None:
+                plain[: len(part)] = part
+                part = plain[: len(part)]
+            return self._phases(part, buffer, threads) if self.copies else part.reshape(-1)
+
+        return read
+
+    def _phases(self, x: Array, buffer: Array, threads: int) -> Array:
+        """Copy the phases of some samples into a buffer, which has slack at both ends."""
+        planes = x.shape[0] * self.geometry.channels
+        body = buffer[self.slack : self.slack + planes * self.image.elements]
+        share(self.split_phases, (x.reshape(-1), body, *self.phase_place), planes, threads)
         return buffer
 
     @cached_property

@@ -15,6 +15,11 @@ from fastconv.dtypes import Array
 from fastconv.plan import plan_for
 from fastconv.problem import Problem
 
+TURN_SECONDS = 0.02
+"""Time of one contender's calls before it is another's turn."""
+QUIET_SECONDS, MOST_SETTLING = 0.002, 0.1
+"""How long no thread may have worked before a turn, and how long that is waited for."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -170,15 +175,48 @@ def _first_results(calls: dict[str, Call]) -> tuple[dict[str, float], dict[str, 
 def _take_turns(calls: dict[str, Call], best: dict[str, float], seconds: float) -> None:
     """Run contenders in turns, each until its share of the time is used; keep the best times.
 
-    The first runs count too, so that a call longer than all of the time is not repeated.
+    The first runs count too, so that a call longer than all of the time is not repeated. A turn
+    is some calls of one contender after one that does not count, as a program would call it.
     """
     left = {name: seconds / len(calls) for name in calls if best[name] <= seconds}
     while left:
         for name in list(left):
-            start = time.perf_counter()
-            calls[name]()
-            took = time.perf_counter() - start
-            best[name] = min(best[name], took)
+            settle()
+            took, least = _turn(calls[name], best[name])
+            best[name] = min(best[name], least)
             left[name] -= took
             if left[name] <= 0:
                 del left[name]
+
+
+def _turn(call: Call, expected: float) -> tuple[float, float]:
+    """Call for some milliseconds; return the time of all calls and the least of one.
+
+    The first call wakes threads and brings data to the caches; it only counts where it is so long
+    that this does not matter.
+    """
+    begin = time.perf_counter()
+    least = math.inf
+    if expected < TURN_SECONDS:
+        call()
+    while True:
+        start = time.perf_counter()
+        call()
+        now = time.perf_counter()
+        least = min(least, now - start)
+        if now - begin > TURN_SECONDS:
+            return now - begin, least
+
+
+def settle() -> None:
+    """Wait until no thread of this process is at work any more.
+
+    Threads of other libraries go on spinning for some milliseconds after a call, to be ready for
+    the next. Whoever is timed meanwhile has a core less.
+    """
+    end = time.perf_counter() + MOST_SETTLING
+    while time.perf_counter() < end:
+        used = time.process_time()
+        time.sleep(QUIET_SECONDS)
+        if time.process_time() - used < QUIET_SECONDS / 10:
+            return

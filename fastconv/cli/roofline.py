@@ -80,7 +80,8 @@ def _work(dtype: np.dtype[Any]) -> tuple[Callable[[], None], float]:
         table[gemm.HEADER.index(name)] = 0
     engine = replace(engine, table=table)
     packed = ImplicitGemm().pack(problem, np.ones(problem.conv.weight_shape, dtype), None)
-    x = engine.read(np.ones(problem.conv.input_shape, dtype), 1)
+    x = np.ones(problem.conv.input_shape, dtype)
+    x = engine.reader(x, 1, 1)(x)
     y = np.empty(problem.result_shape, dtype).reshape(-1)
     samples = int(CALL_FLOPS / problem.flops)
     place = (samples, (0, 1), (0, engine.panels), (x, packed.panels, packed.bias, y), 1)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastconv.kernels.depthwise_tile import Dense, Listed, make_copy, make_dense, make_listed
 from fastconv.kernels.jit import kernel
+from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 
 HEADER = (
@@ -88,7 +89,7 @@ def dense_loops(tile: Dense):
 
     taps = "x".join(map(str, tile.kernel))
     kind = f"{tile.stride}{'-dilated' if tile.dilated else ''}-{tile.activation}"
-    return kernel(bands, f"{host().name}-{tile.dtype.name}-{rows}-{taps}-{kind}")
+    return shared(bands, f"{host().name}-{tile.dtype.name}-{rows}-{taps}-{kind}")
 
 
 @functools.cache
@@ -119,7 +120,7 @@ def listed_loops(tile: Listed, column_stride: int):
                     )
 
     shape = f"{rows}x{tile.vectors}-{tile.activation}"
-    return kernel(bands, f"any-{host().name}-{tile.dtype.name}-{shape}-{column_stride}")
+    return shared(bands, f"any-{host().name}-{tile.dtype.name}-{shape}-{column_stride}")
 
 
 def _copy_band(tile: Listed, column_stride: int):

@@ -16,6 +16,7 @@ import functools
 import numpy as np
 
 from fastconv.kernels.jit import kernel
+from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape, make_tile
 from fastconv.kernels.widths import any_width
@@ -72,7 +73,7 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
                         *(x_channel, y_channel, min(rows, m - row)),
                     )
 
-    return kernel(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}")
+    return shared(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}")
 
 
 def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):

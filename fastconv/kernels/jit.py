@@ -16,6 +16,10 @@ def kernel(function: Callable, variant: str = "", *, inline: bool = False) -> Ca
     `variant` tells apart functions of one name that close over different things; `inline` puts the
     machine code into that of every caller.
     """
+    if variant:
+        # Symbols are named after the function. From the disk come symbols that several processes
+        # numbered on their own; one name for two of them would run one in the place of the other.
+        function.__qualname__ = f"{function.__qualname__}[{variant}]"
     dispatcher = numba.njit(nogil=True, error_model="numpy", forceinline=inline)(function)
     folder = cache_folder()
     if folder is not None:

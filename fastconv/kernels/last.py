@@ -12,6 +12,7 @@ import functools
 import numpy as np
 
 from fastconv.kernels.jit import kernel
+from fastconv.kernels.parts import shared
 from fastconv.kernels.row_tile import make_row_tile
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape
@@ -76,7 +77,7 @@ def last_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
                         table[panel + 3],
                     )
 
-    return kernel(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}")
+    return shared(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}")
 
 
 def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):

@@ -7,6 +7,7 @@ from llvmlite import ir
 from numba import types
 
 from fastconv.kernels.jit import intrinsic, kernel
+from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.vector import INT32, INT64, Vectors, constant, data_pointer
 
@@ -49,7 +50,7 @@ def phase_splitter(dtype_name: str):
                         target = np.uint64(start + row * inner[2])
                         copy_row(x, np.uint64(source), image, target, width - pw, stride[2])
 
-    return kernel(split_phases, f"{host().name}-{dtype_name}")
+    return shared(split_phases, f"{host().name}-{dtype_name}")
 
 
 def _every_second(dtype: np.dtype):

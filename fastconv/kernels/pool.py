@@ -1,75 +1,141 @@
 """fastconv's own threads: a few workers that help with the items of one call at a time.
 
-Made at first use and again after a fork. The caller starts at once and takes items one after the
-other, and so does every worker that wakes up in time: a core that is slow, or busy with somebody
-else's threads, merely takes fewer. The caller waits for those that are at work, never for one that
-has not begun, so calls from many threads, from inside a worker or while the interpreter ends never
-wait for one another. The loops release the GIL.
+Made at first use and again after a fork. The caller starts at once and takes parts of the items one
+after the other, and so does every worker that wakes up in time: a core that is slow, or busy with
+somebody else's threads, merely takes fewer. The caller waits for those that are at work, never for
+one that has not begun, so calls from many threads, from inside a worker or while the interpreter
+ends never wait for one another. Compiled loops do all that without the GIL (`kernels.parts`).
 """
 
+import functools
 import itertools
 import os
 import queue
 import sys
 import threading
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-PARTS_PER_THREAD = 8
-"""Parts that the items are taken in: few enough to cost nothing, enough to even out cores."""
+import numpy as np
+
+from fastconv.kernels import place
+
+SMALLEST_SHARE = 48
+"""Parts are at least an item, and the items over this."""
+LOOKOUT_SECONDS = 0.0003
+"""How long a worker looks out for another call before it sleeps; so long it may keep arrays."""
+PATIENCE_SECONDS = 0.002
+"""How long a caller looks out for the workers' end before it sleeps now and then."""
+NAP_SECONDS = 0.00005
+
+CLOSED = 2**32
+"""As in `kernels.parts`, which is not imported before it is needed, for it imports Numba."""
 
 _workers: list["_Worker"] = []
 
 
-class _Job:
+class _Job(ABC):
     """The items of one call, and who is at work on them."""
 
-    def __init__(self, loops: Callable, arguments: tuple, items: int, parts: int) -> None:
+    def __init__(self, loops: Callable, arguments: tuple, bounds: np.ndarray) -> None:
         self._call = (loops, arguments)
-        self._items, self._parts = items, parts
-        self._next = itertools.count()  # the GIL makes taking from it one step
-        self._lock = threading.Lock()
-        self._inside, self._closed = 0, False
-        self._empty = threading.Lock()
-        self._empty.acquire()
+        self._bounds = bounds
+        self._state = np.zeros(3, np.int64)
+        self._core = place.here()
         self.failures: list[BaseException] = []
 
-    def work(self) -> None:
-        """Take parts until none is left."""
-        loops, arguments = self._call
-        items, parts = self._items, self._parts
-        for part in self._next:
-            if part >= parts or self.failures:
-                return
-            loops(*arguments, items * part // parts, items * (part + 1) // parts)
+    @abstractmethod
+    def lead(self) -> None:
+        """Take parts until none is left, then let nobody in any more."""
+
+    @abstractmethod
+    def help(self) -> None:
+        """Take parts until none is left, unless the call is over already."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let nobody in any more, if that has not been done."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the caller has seen the end of the parts."""
+        return bool(self._state[1] >= CLOSED)
+
+    def end(self) -> None:
+        """Wait for those inside, through any interrupt, and let go of the arrays."""
+        while self._state[2] < self._state[1] % CLOSED:
+            try:
+                time.sleep(NAP_SECONDS)
+            except BaseException as interrupt:
+                self.failures.append(interrupt)
+        del self._call  # a worker may find this job much later
+
+
+class _CompiledJob(_Job):
+    """Loops that were made by `kernels.parts.shared`."""
+
+    def lead(self) -> None:
+        self._run(True, PATIENCE_SECONDS)
 
     def help(self) -> None:
-        """Work, unless the call is over already."""
-        with self._lock:
-            if self._closed:
-                return
-            self._inside += 1
+        if self.closed:
+            return
+        if self._core != place.NOWHERE and self._core == place.here():
+            place.step_aside(self._core)
         try:
-            self.work()
+            self._run(False, LOOKOUT_SECONDS)
+        except BaseException as failure:
+            from fastconv.kernels import parts
+
+            self.failures.append(failure)
+            parts.leave(self._state)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._state[1] += CLOSED
+
+    def _run(self, caller: bool, seconds: float) -> None:
+        from fastconv.kernels.parts import looks_per_second
+
+        loops, arguments = self._call
+        looks = int(looks_per_second() * seconds) if len(_workers) < cores() else 0
+        loops.parts(caller, self._state, self._bounds, _bell, looks, *arguments)
+
+
+class _PlainJob(_Job):
+    """Loops of any other kind, which meet at the GIL."""
+
+    def __init__(self, *call) -> None:
+        super().__init__(*call)
+        self._next = itertools.count()  # the GIL makes taking from it one step
+        self._lock = threading.Lock()
+
+    def lead(self) -> None:
+        self._work()
+
+    def help(self) -> None:
+        with self._lock:
+            if self.closed:
+                return
+            self._state[1] += 1
+        try:
+            self._work()
         except BaseException as failure:
             self.failures.append(failure)
         with self._lock:
-            self._inside -= 1
-            last = self._closed and not self._inside
-        if last:
-            self._empty.release()
+            self._state[2] += 1
 
     def close(self) -> None:
-        """Let nobody in any more, and wait for those inside, through any interrupt."""
         with self._lock:
-            self._closed = True
-            waiting = self._inside > 0
-        while waiting:
-            try:
-                self._empty.acquire()
-                waiting = False
-            except BaseException as interrupt:
-                self.failures.append(interrupt)
-        del self._call  # a worker may find this job much later; the arrays are let go now
+            self._state[1] += CLOSED
+
+    def _work(self) -> None:
+        (loops, arguments), bounds = self._call, self._bounds
+        for part in self._next:
+            if part >= len(bounds) - 1 or self.failures:
+                return
+            loops(*arguments, bounds[part], bounds[part + 1])
 
 
 class _Worker:
@@ -77,18 +143,22 @@ class _Worker:
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        self.free = True
+        self._last: _Job | None = None
         threading.Thread(target=self._work, name="fastconv", daemon=True).start()
+
+    @property
+    def free(self) -> bool:
+        """Whether there is nothing it could be at work on."""
+        return self._jobs.empty() and (self._last is None or self._last.closed)
 
     def start(self, job: _Job) -> None:
         """Ask for help, as soon as there is time; too late does no harm."""
-        self.free = False
         self._jobs.put(job)
 
     def _work(self) -> None:
         while True:
-            self._jobs.get().help()
-            self.free = self._jobs.empty()
+            self._last = self._jobs.get()
+            self._last.help()
 
 
 def cores() -> int:
@@ -101,40 +171,61 @@ def cores() -> int:
 def share(loops: Callable, arguments: tuple, items: int, threads: int) -> None:
     """Call `loops(*arguments, first, last)` so that every item is done once, on several threads.
 
-    What fails in one of them stops the others at their next part, and is raised here when none is
-    at work any more.
+    What fails in one of them is raised here when none is at work any more.
     """
     if threads == 1 or items <= 1:  # small calls pass here: what follows takes longer than some do
         loops(*arguments, 0, items)
         return
-    job = _Job(loops, arguments, items, min(items, threads * PARTS_PER_THREAD))
+    kind = _CompiledJob if hasattr(loops, "parts") else _PlainJob
+    job = kind(loops, arguments, bounds(items, threads))
     try:
         for worker in _take(min(threads, items) - 1):
             worker.start(job)
-        job.work()
+        job.lead()
     except BaseException as failure:
         job.failures.append(failure)
     job.close()
+    job.end()
     if job.failures:
         raise job.failures[0]
+
+
+@functools.lru_cache(maxsize=1024)
+def bounds(items: int, threads: int) -> np.ndarray:
+    """Return where the parts begin that items are taken in, and the end of the last.
+
+    Every part is half of what would be a fair share of the rest: large ones first, as each costs
+    something, and small ones at the end, so that nobody waits long for the last.
+    """
+    ends, smallest = [0], max(1, items // max(SMALLEST_SHARE, 4 * threads))
+    while ends[-1] < items:
+        left = items - ends[-1]
+        ends.append(ends[-1] + min(left, max(smallest, left // (2 * threads))))
+    return np.array(ends, np.int64)
 
 
 def _take(count: int) -> list[_Worker]:
     """Return up to `count` workers, those with nothing to do first.
 
-    None while the interpreter ends, as they have been stopped; never more of them than cores,
+    None while the interpreter ends, as they have been stopped; never more of them than other cores,
     unless one call asks for more.
     """
     if sys.is_finalizing():
         return []
     while len(_workers) < count or (
-        len(_workers) < cores() and sum(worker.free for worker in _workers) < count
+        len(_workers) < cores() - 1 and sum(worker.free for worker in _workers) < count
     ):
         try:
             _workers.append(_Worker())
         except RuntimeError:  # there may be no more threads
             break
+    if len(_workers) == count:
+        return _workers
     return sorted(_workers, key=lambda worker: not worker.free)[:count]
+
+
+_bell = np.zeros(1, np.int64)
+"""Rung by every call."""
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,3 +1,4 @@
+import threading
 import time
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from fastconv import Problem
 from fastconv.cli.contenders import ENGINE, PREPARED, REFERENCE, WINDOW_VIEW
 from fastconv.cli.layers import Layer
-from fastconv.cli.race import moved_bytes, race, relative_error
+from fastconv.cli.race import moved_bytes, race, relative_error, settle
 
 CONV = Layer("tiny", Problem.parse("conv forward x=1x2x8x8 w=3x2x3x3 p=1 float32"))
 GRADIENT = Layer("tiny", Problem.parse("conv input_gradient x=1x2x8x8 w=3x2x3x3 float32"))
@@ -98,3 +99,28 @@ def test_relative_error():
     assert relative_error(np.array([1.0, -3.0]), expected) == 0.25
     assert relative_error(np.array([0.5]), np.array([0.0])) == 0.5
     assert relative_error(np.empty(0), np.empty(0)) == 0
+
+
+def test_a_turn_waits_for_threads_that_still_spin():
+    end = time.perf_counter() + 0.03
+
+    def spin():
+        while time.perf_counter() < end:
+            pass
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    settle()
+    assert time.perf_counter() >= end
+    thread.join()
+
+
+def test_a_thread_that_never_rests_is_not_waited_for():
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: [None for _ in iter(done.is_set, True)])
+    thread.start()
+    start = time.perf_counter()
+    settle()
+    assert time.perf_counter() - start < 5
+    done.set()
+    thread.join()

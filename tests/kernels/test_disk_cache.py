@@ -245,3 +245,23 @@ def test_two_processes_warm_the_same_empty_folder_at_once(package, tmp_path):
         assert printed.splitlines()[0] == COLUMNS
     assert used(package, tmp_path)[:2] == (COLUMNS, 1)
     assert not [path for path in (tmp_path / "fastconv").iterdir() if path.suffix != ".bin"]
+
+
+def test_variants_from_different_processes_are_not_mixed_up(package, tmp_path):
+    """Each process numbers its symbols from the start, and a third loads the code of both."""
+    (package / "fastconv" / "kernels" / "steps.py").write_text("""
+from fastconv.kernels.jit import kernel
+
+def make(step):
+    def inner(x):  # calls itself, so that it is not inlined
+        return step if x == 0 else inner(x - 1) + (inner(x - 2) if x > 1 else 0)
+    inner = kernel(inner, str(step))
+    def outer(x):
+        return inner(x)
+    return kernel(outer, str(step))
+""")
+    environment = {**NOWHERE, "FASTCONV_CACHE_DIR": str(tmp_path)}
+    call = "from fastconv.kernels.steps import make\nprint(*[make(step)(5) for step in {}])"
+    assert python(call.format([1]), path=package, **environment) == "8"
+    assert python(call.format([2]), path=package, **environment) == "16"
+    assert python(call.format([1, 2]), path=package, **environment) == "8 16"

@@ -40,12 +40,16 @@ def counted(items, threads):
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7, 64])
 @pytest.mark.parametrize("items", [1, 2, 3, 5, 8, 63, 1000])
-def test_every_item_is_done_once_in_nearly_equal_parts(items, threads):
+def test_every_item_is_done_once_in_smaller_and_smaller_parts(items, threads):
     counts, ranges = counted(items, threads)
     assert (counts == 1).all()
-    assert len(ranges) == (1 if threads == 1 else min(items, threads * pool.PARTS_PER_THREAD))
     sizes = [last - first for first, last in ranges]
-    assert max(sizes) - min(sizes) <= 1
+    if threads == 1 or items == 1:
+        assert sizes == [items]
+        return
+    assert sizes == sorted(sizes, reverse=True)
+    assert max(sizes) <= max(1, items / threads)
+    assert sizes[-1] <= max(1, items / pool.SMALLEST_SHARE)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -83,7 +87,7 @@ def test_workers_are_used_again():
     assert {thread for thread in threading.enumerate() if thread.name == "fastconv"} == before
 
 
-@pytest.mark.parametrize("failing", [0, 1, 2, 3])
+@pytest.mark.parametrize("failing", pool.bounds(40, 4)[:4])
 def test_what_a_part_raises_reaches_the_caller_when_all_have_stopped(failing):
     done, inside = np.zeros(40, int), []
 
