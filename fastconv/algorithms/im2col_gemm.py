@@ -165,7 +165,7 @@ def _measured(problem: Problem, groups: int, positions: int) -> _Cut:
     count = batch * box.positions
     columns = count * largest.channels * largest.taps
     extra = 0
-    if problem.direction != "input_gradient" and largest.padded:
+    if problem.direction != "input_gradient" and (largest.padded or not problem.native):
         lengths = BoxWindows.of(whole.axes, box).region.lengths
         extra += batch * largest.channels * int(np.prod(lengths))
     if problem.direction == "weight_gradient":
@@ -238,7 +238,7 @@ def _forward(
     groups, m, k, n = geometry.groups, geometry.m, geometry.k, x.shape[0]
     columns = buffer[: n * groups * k * box.positions]
     split = columns.reshape(n, geometry.channels, *geometry.kernel, *box.out)
-    fill_columns(windows.view(x), split, columns_order(geometry.rank))
+    fill_columns(windows.view(x, 0, buffer.dtype), split, columns_order(geometry.rank))
     target = _by_group(y, geometry, box)
     if target.dtype == w.dtype:
         np.matmul(w.reshape(groups, m, k), columns.reshape(n, groups, k, box.positions), target)
@@ -284,7 +284,7 @@ def _weight_gradient(
     count = n * box.positions
     columns = buffer[: groups * k * count]
     split = columns.reshape(geometry.channels, *geometry.kernel, n, *box.out)
-    fill_columns(windows.view(x), split, depth_first_order(geometry.rank))
+    fill_columns(windows.view(x, 0, buffer.dtype), split, depth_first_order(geometry.rank))
     values = _as(_by_group(gy, geometry, box), gw.dtype)
     values = values.transpose(1, 2, 0, 3).reshape(groups, m, count)
     product = np.matmul(values, columns.reshape(groups, k, count).swapaxes(1, 2))
