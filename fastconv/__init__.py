@@ -15,6 +15,7 @@ kernels     compiled loops
 
 from fastconv.about import info
 from fastconv.errors import (
+    AccumulatorError,
     DtypeError,
     FastconvError,
     MissingDependencyError,
@@ -70,6 +71,7 @@ from fastconv.problem import Problem
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccumulatorError",
     "DtypeError",
     "FastconvError",
     "MissingDependencyError",

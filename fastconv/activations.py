@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.dtypes import Array
-from fastconv.errors import ParameterError
+from fastconv.dtypes import Array, Dtype
+from fastconv.errors import DtypeError, ParameterError
 
 LEAKY_SLOPE = 0.01
 """What `leaky_relu` multiplies negative numbers by, rounded to their dtype."""
@@ -93,6 +93,22 @@ def checked(name: Any) -> str | None:
     if name is None or (isinstance(name, str) and name in ACTIVATIONS):
         return name
     raise ParameterError(f"activation: expected None or one of {tuple(ACTIVATIONS)}, got {name!r}")
+
+
+def check_dtype(name: str, dtype: Dtype) -> None:
+    """Raise a `DtypeError` where an activation is not defined.
+
+    Raises
+    ------
+    DtypeError
+        For complex numbers, which have no order, and for integers where the result is none.
+
+    Examples
+    --------
+    >>> check_dtype("relu", np.dtype("int8"))
+    """
+    if dtype.kind == "c" or (dtype.kind in "biu" and name not in ("relu", "relu6")):
+        raise DtypeError(f"activation: {name} is not defined for {dtype} arrays")
 
 
 def activate(name: str, y: Array) -> None:

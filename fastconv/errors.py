@@ -20,6 +20,10 @@ class ParameterError(FastconvError, ValueError):
     """A parameter other than an array has a value that makes no sense."""
 
 
+class AccumulatorError(FastconvError, OverflowError):
+    """Sums of these integers could exceed the dtype they are kept in."""
+
+
 class PlanError(FastconvError, RuntimeError):
     """No algorithm accepts the problem, or the one asked for refuses it."""
 

@@ -18,8 +18,8 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from fastconv import activations, dialects, parameters
-from fastconv.dtypes import row_of
-from fastconv.errors import ParameterError, ShapeError
+from fastconv.dtypes import UINT64, Dtype, accumulator, row_of
+from fastconv.errors import DtypeError, ParameterError, ShapeError
 from fastconv.geometry import (
     ConvGeometry,
     ScatterGeometry,
@@ -58,6 +58,8 @@ WITH_PADDING_MODE = ("conv", "columns")
 """Operations whose padding may hold elements of the input."""
 WITH_ACTIVATION = (("conv", "forward"), ("conv", "input_gradient"))
 """Problems that may end in an activation; the second are transposed convolutions."""
+KEEPING = {("max_pool", "forward"), ("columns", "forward")}
+"""What picks or moves values: results keep their dtype, whatever it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,29 @@ class Problem:
     layout: str = "channels_first"
     padding_mode: str = "zeros"
     dialect: str = "fastconv"
+    acc: Dtype | None = None
+
+    def __post_init__(self) -> None:
+        """Raise a `DtypeError` for what the dtype does not allow."""
+        kind = self.dtype.kind
+        if self.operation == "max_pool" and kind == "c":
+            raise DtypeError(f"input: {self.dtype} numbers have no order, so no maximum")
+        if self.activation is not None:
+            activations.check_dtype(self.activation, self.dtype)
+        if self.acc is not None and not self._chooses_accumulator:
+            raise ParameterError(f"problem: no acc for {self.operation} {self.direction}")
+        if self._chooses_accumulator and self.acc is None and self.dtype == UINT64:
+            raise DtypeError(
+                "acc_dtype: nothing is wider than uint64, so sums of it need an acc_dtype, "
+                "such as 'uint64'; it is refused where they could exceed it"
+            )
+
+    @property
+    def _chooses_accumulator(self) -> bool:
+        """Whether callers may choose what sums are kept in."""
+        return self.operation == "conv" or (
+            self.operation == "columns" and self.direction == "input_gradient"
+        )
 
     @cached_property
     def text(self) -> str:
@@ -135,7 +160,32 @@ class Problem:
     @property
     def result_dtype(self) -> np.dtype[Any]:
         """The dtype of what the problem computes."""
-        return self.dtype
+        if (self.operation, self.direction) in KEEPING:
+            return self.dtype
+        if (self.operation, self.direction) == ("avg_pool", "forward"):
+            return np.dtype(np.int8) if self.dtype.kind == "b" else self.dtype
+        sums = row_of(self.dtype).sums
+        return sums if self.acc is None or self.dtype.kind in "fcV" else self.acc
+
+    @cached_property
+    def accumulator(self) -> Dtype:
+        """The dtype sums are kept in; averages of integers divide there."""
+        if self.operation == "avg_pool" and self.dtype.kind in "biu":
+            return self.dtype if self.dtype == UINT64 else np.dtype(np.int64)
+        return row_of(self.dtype).accumulator if self.acc is None else self.acc
+
+    @cached_property
+    def native(self) -> bool:
+        """Whether floating-point arrays are multiplied and added in the dtype they have."""
+        return self.dtype.kind in "fc" and self.accumulator == self.dtype
+
+    @property
+    def not_compiled(self) -> str | None:
+        """Why generated kernels cannot take this dtype, or None."""
+        if self.native and self.dtype.kind == "f":
+            return None
+        kept = "" if self.acc is None else f" summed in {self.acc}"
+        return f"computes float32 and float64 in themselves, not {self.dtype}{kept}"
 
     @cached_property
     def padding(self) -> tuple[tuple[int, int], ...]:
@@ -161,8 +211,10 @@ class Problem:
         """Bytes of the padded copy, or of its gradient and what that is folded into."""
         if not self.padding:
             return 0
-        copies = 2 if self.direction == "input_gradient" else 1
-        return copies * math.prod(self.on_padded.x_shape) * self.dtype.itemsize
+        elements = math.prod(self.on_padded.x_shape)
+        if self.direction == "input_gradient":
+            return 2 * elements * self.accumulator.itemsize
+        return elements * self.dtype.itemsize
 
     @cached_property
     def flops(self) -> int:
@@ -198,7 +250,8 @@ class Problem:
             divisor override, `act` activation after a convolution, `layout` of the arrays
             ("last" for channels last; `x` names channels second all the same), `mode` what the
             padding holds, `dialect` their order, `o` output sizes of a scatter, or of a
-            convolution that leaves away positions at the end.
+            convolution that leaves away positions at the end, `acc` what sums are kept in where
+            callers chose it.
 
         Returns
         -------
@@ -247,12 +300,13 @@ class Problem:
             layout=parameters.layout(f"channels_{fields.get('layout', 'first')}"),
             padding_mode=mode,
             dialect=dialects.dialect(fields.get("dialect", "fastconv")).name,
+            acc=accumulator(row_of(dtype).dtype, fields.get("acc")),
         )
 
 
 _KEYS = (
     *("x", "w", "k", "s", "p", "d", "g", "o", "ceil", "indices", "pad", "div", "act", "layout"),
-    *("mode", "dialect"),
+    *("mode", "dialect", "acc"),
 )
 
 
@@ -270,6 +324,7 @@ def _words(problem: Problem) -> list[str]:
     words.append("" if problem.layout == "channels_first" else "layout=last")
     words.append("" if problem.padding_mode == "zeros" else f"mode={problem.padding_mode}")
     words.append("" if problem.dialect == "fastconv" else f"dialect={problem.dialect}")
+    words.append("" if problem.acc is None else f"acc={problem.acc.name}")
     return [*words, problem.dtype.name]
 
 

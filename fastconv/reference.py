@@ -134,7 +134,7 @@ def sliding_windows(
     Parameters
     ----------
     input, kernel_size, stride, dilation
-        As for `fastconv.sliding_windows`; float32 or float64.
+        As for `fastconv.sliding_windows`; of any dtype of numbers.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 Slow and short, to be checked by eye. Arrays are batched `(N, C, *sizes)`, any number of spatial
 dimensions; `stride` and `dilation` hold one integer per dimension, `padding` one (before, after)
-pair. Arithmetic is in float64 (or int64), so integers stay exact.
+pair. Arithmetic is in float64 (or int64, complex128), so integers stay exact.
 """
 
 import itertools
@@ -190,22 +190,23 @@ def avg_pool(
     ceil_mode=False,
     count_include_pad=True,
     divisor_override=None,
+    truncate=False,
 ):
-    """The sum of each window over its divisor; 0 / 0 is NaN."""
+    """The sum of each window over its divisor, truncated if so; 0 / 0 is NaN, or 0 if truncated."""
     x = wide(x)
     rank = x.ndim - 2
     place = (stride or kernel, padding or zeros(rank), dilation or ones(rank))
     sizes = x.shape[2:]
     out = output_sizes(sizes, kernel, *place, ceil_mode)
-    y = np.zeros((*x.shape[:2], *out))
+    y = np.zeros((*x.shape[:2], *out), x.dtype)
     for position in positions(out):
-        total = np.zeros(x.shape[:2])
+        total = np.zeros(x.shape[:2], x.dtype)
         for _, source in taps_inside(position, sizes, kernel, *place):
             total += x[(slice(None), slice(None), *source)]
         divisor = divisor_override or avg_divisor(
             position, sizes, kernel, *place, count_include_pad
         )
-        y[(slice(None), slice(None), *position)] = total / divisor if divisor else np.nan
+        y[(slice(None), slice(None), *position)] = quotient(total, divisor, truncate)
     return y
 
 
@@ -218,28 +219,39 @@ def avg_pool_gradient(
     dilation=None,
     count_include_pad=True,
     divisor_override=None,
+    truncate=False,
 ):
     """Each output's gradient over its divisor, added to every input element of its window."""
     gy = wide(gy)
     rank = gy.ndim - 2
     place = (stride or kernel, padding or zeros(rank), dilation or ones(rank))
     sizes = input_shape[2:]
-    gx = np.zeros(input_shape)
+    gx = np.zeros(input_shape, gy.dtype)
     for position in positions(gy.shape[2:]):
         divisor = divisor_override or avg_divisor(
             position, sizes, kernel, *place, count_include_pad
         )
         for _, source in taps_inside(position, sizes, kernel, *place):
-            gx[(slice(None), slice(None), *source)] += (
-                gy[(slice(None), slice(None), *position)] / divisor
+            gx[(slice(None), slice(None), *source)] += quotient(
+                gy[(slice(None), slice(None), *position)], divisor, truncate
             )
     return gx
+
+
+def quotient(total, divisor, truncate):
+    """total / divisor, elementwise; towards zero for integers."""
+    if not divisor:
+        return 0 if truncate else np.nan
+    if not truncate:
+        parts = total.real / divisor
+        return parts + 1j * (total.imag / divisor) if np.iscomplexobj(total) else parts
+    return np.sign(total) * np.sign(divisor) * (np.abs(total) // abs(divisor))
 
 
 def scatter(values, indices, sizes):
     """Add values to flat places of planes; -1 is nowhere."""
     values = wide(values)
-    planes = np.zeros((*values.shape[:2], int(np.prod(sizes))))
+    planes = np.zeros((*values.shape[:2], int(np.prod(sizes))), values.dtype)
     for at in np.ndindex(*values.shape):
         if indices[at] >= 0:
             planes[(*at[:2], indices[at])] += values[at]
@@ -281,4 +293,5 @@ def col2im(columns, sizes, kernel, stride=None, padding=None, dilation=None):
 
 def wide(array):
     array = np.asarray(array)
-    return array.astype(np.int64 if array.dtype.kind in "biu" else np.float64)
+    kinds = {"b": np.int64, "i": np.int64, "u": np.int64, "c": np.complex128}
+    return array.astype(kinds.get(array.dtype.kind, np.float64))

@@ -3,11 +3,13 @@
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from fastconv import Problem, ShapeError, dialects
+from fastconv import DtypeError, ParameterError, Problem, ShapeError, dialects
+from fastconv.dtypes import with_bfloat16
 from fastconv.parameters import PADDING_MODES
 from fastconv.problem import DIRECTIONS, WITH_PADDING_MODE, WITHOUT_LAYOUT
 
 KINDS = [(name, direction) for name, directions in DIRECTIONS.items() for direction in directions]
+DTYPES = ["float32", "float64", *with_bfloat16(), "acc=uint64 uint64", "acc=int16 int8"]
 
 
 @st.composite
@@ -71,8 +73,10 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
         words.append(f"mode={draw(st.sampled_from(modes))}")
     if operation == "columns":
         words.append(f"dialect={draw(st.sampled_from(dialects.NAMES))}")
-    words.append(draw(st.sampled_from(["float32", "float64"])))
+    dtype = draw(st.sampled_from(DTYPES))
+    words += dtype.split()
+    assume(not ("div=-2" in words and dtype.startswith("u")))  # averages that cannot be negative
     try:
         return Problem.parse(" ".join(words))
-    except ShapeError:
+    except (ShapeError, DtypeError, ParameterError):  # or acc where nobody may choose it
         assume(False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastconv import Problem
-from fastconv.dtypes import TABLE
+from fastconv.dtypes import row_of, with_bfloat16
 from tests.helpers import accepting, expected, inputs_of, solved
 
 LINES = [
@@ -26,20 +26,26 @@ LINES = [
 
 
 def random(array, seed):
-    if array.dtype.kind != "f":
+    if array.dtype.kind in "biu":
         return array
-    return np.random.default_rng(seed).standard_normal(array.shape).astype(array.dtype)
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal(array.shape)
+    if array.dtype.kind == "c":
+        values = values + 1j * rng.standard_normal(array.shape)
+    return values.astype(array.dtype)
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.dtype.name)
+FLOATING = [row_of(name) for name in with_bfloat16() if row_of(name).dtype.kind not in "biu"]
+
+
+@pytest.mark.parametrize("row", FLOATING, ids=lambda row: row.dtype.name)
 @pytest.mark.parametrize("line", LINES)
 def test_within_the_stated_tolerance(line, row):
     problem = Problem.parse(f"{line} {row.dtype.name}")
     inputs = [random(array, seed) for seed, array in enumerate(inputs_of(problem))]
-    precise = Problem.parse(f"{line} float64")
-    (truth,) = expected(
-        precise, [array.astype("f8") if array.dtype.kind == "f" else array for array in inputs]
-    )
+    wide = np.dtype(complex if row.dtype.kind == "c" else float)
+    precise = Problem.parse(f"{line} {wide}")
+    (truth,) = expected(precise, [a if a.dtype.kind == "i" else a.astype(wide) for a in inputs])
     terms = max(1, problem.flops / truth.size)
     bound = row.tolerance * math.sqrt(terms) * np.abs(truth).max()
     for name in accepting(problem):

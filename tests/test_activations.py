@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import fastconv as F
-from fastconv import ParameterError, Problem, reference
-from fastconv.activations import ACTIVATIONS, CHUNK, activate, checked
+from fastconv import DtypeError, ParameterError, Problem, reference
+from fastconv.activations import ACTIVATIONS, CHUNK, activate, check_dtype, checked
+from fastconv.dtypes import row_of
 from tests.helpers import accepting, activation_lines, expected, inputs_of, ints, same, solved
 
 NAMES = pytest.mark.parametrize("name", ACTIVATIONS)
@@ -97,6 +98,30 @@ def test_unknown_names(name, plans):
     assert plans == []
 
 
+@pytest.mark.parametrize(
+    ("name", "dtype", "defined"),
+    [
+        ("relu", "int8", True),
+        ("relu6", "uint64", True),
+        ("relu", "bool", True),
+        ("tanh", "float16", True),
+        ("leaky_relu", "int64", False),
+        ("sigmoid", "int8", False),
+        ("relu", "complex64", False),
+        ("tanh", "complex128", False),
+    ],
+)
+def test_dtypes_they_are_defined_for(name, dtype, defined):
+    if defined:
+        check_dtype(name, np.dtype(dtype))
+        return
+    with pytest.raises(DtypeError, match=f"^activation: {name} is not defined for {dtype}"):
+        check_dtype(name, np.dtype(dtype))
+    x = ints(1, 1, 4, dtype=dtype)
+    with pytest.raises(DtypeError, match=r"^activation: "):
+        F.conv1d(x, x, activation=name)
+
+
 CASES = [(line, name) for line in activation_lines() for name in accepting(Problem.parse(line))]
 
 
@@ -105,12 +130,15 @@ def test_every_algorithm_ends_in_them(line, name):
     problem = Problem.parse(line)
     inputs = inputs_of(problem)
     (plain,) = expected(problem, inputs)
-    precise = np.vectorize(DEFINITION[problem.activation], otypes=[problem.dtype])(plain)
+    wide = plain.astype(float)
+    precise = np.vectorize(DEFINITION[problem.activation], otypes=[float])(wide)
+    precise = precise.astype(plain.dtype)
     (y,) = solved(problem, inputs, name)
     if problem.activation in ("relu", "relu6"):
         same(y, precise)
     else:
-        np.testing.assert_allclose(y, precise, rtol=8 * np.finfo(problem.dtype).eps)
+        tolerance = 4 * row_of(problem.dtype).tolerance
+        np.testing.assert_allclose(y.astype(float), precise.astype(float), rtol=tolerance)
 
 
 def test_the_list_has_them_all():

@@ -23,6 +23,7 @@ ROOMS = (
     "geometry",
     "dialects",
     "problem",
+    "bounds",
     "kernels",
     "lowering",
     "algorithms",
@@ -34,7 +35,7 @@ ROOMS = (
     "cli",
     "__main__",
 )
-NOT_FOR_KERNELS = {"parameters", "geometry", "dialects", "problem"}
+NOT_FOR_KERNELS = {"parameters", "geometry", "dialects", "problem", "bounds"}
 DECORATORS = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "generated_jit"}
 FILE_LINES, FUNCTION_LINES = 400, 60
 

@@ -6,6 +6,7 @@ BUILT_INS = {
     "ShapeError": ValueError,
     "DtypeError": TypeError,
     "ParameterError": ValueError,
+    "AccumulatorError": OverflowError,
     "PlanError": RuntimeError,
     "MissingDependencyError": ImportError,
 }

@@ -281,9 +281,7 @@ def test_matrices_are_refused_by_name(call):
         run()
 
 
-@pytest.mark.parametrize(
-    "dtype", ["complex64", "int32", "bool", "float16", "uint8", "longdouble", "V8"]
-)
+@pytest.mark.parametrize("dtype", ["longdouble", "clongdouble", "V8", "V2"])
 @pytest.mark.parametrize(
     "call",
     [
@@ -299,9 +297,9 @@ def test_matrices_are_refused_by_name(call):
     ids=["conv", "bias", "conv_input", "conv_weight", "max_pool", "avg_pool", "im2col", "fold"],
 )
 def test_unsupported_dtypes_are_refused_with_those_supported(dtype, call):
-    if dtype == "longdouble" and np.dtype(dtype) == np.float64:
+    if np.dtype(dtype) in (np.float64, np.complex128):
         pytest.skip("long double is double here")
-    with pytest.raises(DtypeError, match=f"{np.dtype(dtype)}.*float32 or float64"):
+    with pytest.raises(DtypeError, match=f"{np.dtype(dtype)}.*float32, float64"):
         call(np.zeros((1, 1, 4), dtype), np.zeros((1, 1, 2), dtype))
 
 

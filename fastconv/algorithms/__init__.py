@@ -7,6 +7,7 @@ The planner, the agreement tests, `fastconv check` and the benchmarks then find 
 from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs, Packed
 from fastconv.algorithms.channels_last import ChannelsLast
 from fastconv.algorithms.columns import Columns
+from fastconv.algorithms.converted import Converted
 from fastconv.algorithms.depthwise import Depthwise
 from fastconv.algorithms.im2col_gemm import Im2colGemm
 from fastconv.algorithms.implicit_gemm import ImplicitGemm
@@ -20,6 +21,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     ChannelsLast(),
     ImplicitGemm(),
     Pointwise(),
+    Converted(),
     Im2colGemm(),
     Tapwise(),
     Pooling(),

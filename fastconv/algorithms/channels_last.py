@@ -46,6 +46,8 @@ class ChannelsLast:
         """Accept channels-last convolutions forward."""
         if problem.operation != "conv" or problem.direction != "forward":
             return f"solves conv forward, not {problem.operation} {problem.direction}"
+        if problem.not_compiled is not None:
+            return problem.not_compiled
         if problem.layout != "channels_last":
             return "layout is channels_first"
         if not numba_installed():

@@ -16,7 +16,7 @@ from fastconv.lowering.pad import fold_padding, pad
 from fastconv.problem import Problem
 
 PADDED_BYTES = 2**20
-"""Padded samples made at a time: they stay in the cache until their windows are copied."""
+"""Padded samples, or sums, made at a time: they stay in the cache until they are copied."""
 
 
 class Columns:
@@ -47,7 +47,7 @@ class Columns:
             return
         forward = problem.direction == "forward"
         columns = _with_all_axes(out if forward else source, problem)
-        if not forward and not _wraps(problem):
+        if not forward and not _wraps(problem) and _sums_in_place(problem):
             out[:] = 0
             _add(columns, out, problem.window.axes)
             return
@@ -77,7 +77,13 @@ def _add(columns: Array, x: Array, axes: tuple[Axis, ...]) -> None:
 def _add_folded(columns: Array, x: Array, problem: Problem) -> None:
     """Add columns to padded samples, and their padding to the samples it was copied from."""
     axes = problem.window.axes
-    padded = np.zeros((*x.shape[:2], *(axis.size for axis in _padded(axes))), x.dtype)
+    if not _wraps(problem):
+        sums = np.zeros(x.shape, problem.accumulator)
+        _add(columns, sums, axes)
+        x[...] = sums
+        return
+    sizes = (axis.size for axis in _padded(axes))
+    padded = np.zeros((*x.shape[:2], *sizes), problem.accumulator)
     _add(columns, padded, _padded(axes))
     x[...] = fold_padding(padded, _pairs(axes), problem.padding_mode)
 
@@ -88,6 +94,11 @@ def _with_all_axes(columns: Array, problem: Problem) -> Array:
     found = dialect.order(window.rank)
     order = [found.index(axis) for axis in columns_order(window.rank)]
     return columns.reshape(dialect.split(window)).transpose(order)
+
+
+def _sums_in_place(problem: Problem) -> bool:
+    """Whether the result is in the dtype that its sums are kept in."""
+    return problem.accumulator == problem.result_dtype
 
 
 def _wraps(problem: Problem) -> bool:
@@ -111,11 +122,14 @@ def _padded(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
 def _scratch_bytes(problem: Problem) -> int:
     """Count the bytes that one sample needs: it is padded, and folded into a copy."""
     window, forward = problem.window, problem.direction == "forward"
-    if not window.padded or not (forward or _wraps(problem)):
+    if not forward and not _wraps(problem):
+        plane = 0 if _sums_in_place(problem) else problem.accumulator.itemsize
+        return plane * window.plane * window.channels
+    if not window.padded:
         return 0
     sizes = [axis.size for axis in _padded(window.axes)]
-    each = int(np.prod(sizes)) * window.channels * problem.dtype.itemsize
-    return each if forward else 2 * each
+    elements = int(np.prod(sizes)) * window.channels
+    return elements * (problem.dtype.itemsize if forward else 2 * problem.accumulator.itemsize)
 
 
 @lru_cache(maxsize=1024)

@@ -54,6 +54,8 @@ class Depthwise:
         """Accept convolutions forward with one input channel per group."""
         if problem.operation != "conv" or problem.direction != "forward":
             return f"solves conv forward, not {problem.operation} {problem.direction}"
+        if problem.not_compiled is not None:
+            return problem.not_compiled
         if problem.conv.channels != problem.conv.groups:
             return (
                 f"needs one input channel per group, got {problem.conv.channels} channels "

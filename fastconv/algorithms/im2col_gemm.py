@@ -3,6 +3,10 @@
 Per group, with the weight as `(m, k)` and the columns of a block as `(k, l)`:
 forward `y = W columns`, input gradient `columns = W^T gy` added back by col2im, weight gradient
 `gW = sum over blocks of gy columns^T`. One buffer holds the columns of every block in turn.
+
+Other dtypes than BLAS knows are converted to one it does as they are copied into columns: float16
+to float32, integers to whichever float keeps their sums exact. What is summed is converted back
+once, at the end.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +16,8 @@ from functools import lru_cache
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
-from fastconv.dtypes import Array
+from fastconv.bounds import working_dtype, working_itemsize
+from fastconv.dtypes import Array, Dtype
 from fastconv.geometry import ConvGeometry
 from fastconv.lowering.blocks import Box, boxes, largest_box, sample_ranges
 from fastconv.lowering.col2im import add_columns
@@ -59,9 +64,13 @@ class Im2colGemm:
         if first is None or second is None:
             return
         cut, step = _cut(problem, limit), _STEPS[problem.direction]
-        buffer = np.empty(cut.column_elements, problem.dtype)
+        working = working_dtype(problem, first, second)
+        buffer = np.empty(cut.column_elements, working)
         if problem.direction != "forward":
             out[:] = 0
+        if not problem.native:
+            _run_converted(problem, cut, buffer, inputs, out)
+            return
         arrays = (first, second, out)
         bias = rest[0] if rest else None
         for part in cut.parts:
@@ -70,6 +79,35 @@ class Im2colGemm:
             for box, windows in cut.boxes or _boxes(problem.conv, cut.positions):
                 for samples in cut.samples:
                     step(part.geometry, box, windows, buffer, x[samples], y[samples], w, bias_part)
+
+
+def _run_converted(
+    problem: Problem, cut: "_Cut", buffer: Array, inputs: Inputs, out: Array
+) -> None:
+    """Walk the blocks, positions innermost; sums over them are kept in the dtype of the buffer."""
+    step, working = _STEPS[problem.direction], buffer.dtype
+    bias = inputs[2] if len(inputs) > 2 else None
+    for part in cut.parts:
+        x, y, w = _roles(problem.direction, part, (inputs[0], inputs[1], out))
+        b = None if bias is None else bias[part.outputs]
+        weight = _like(w, working) if problem.direction == "weight_gradient" else _as(w, working)
+        for samples in cut.samples:
+            gx = x[samples]
+            target = _like(gx, working) if problem.direction == "input_gradient" else gx
+            for box, windows in cut.boxes or _boxes(problem.conv, cut.positions):
+                step(part.geometry, box, windows, buffer, target, y[samples], weight, b)
+            if problem.direction == "input_gradient":
+                np.copyto(gx, target, casting="unsafe")
+        if problem.direction == "weight_gradient":
+            np.copyto(w, weight, casting="unsafe")
+
+
+def _like(array: Array, dtype: Dtype) -> Array:
+    return np.zeros(array.shape, dtype)
+
+
+def _as(array: Array, dtype: Dtype) -> Array:
+    return array.astype(dtype, copy=False)
 
 
 @dataclass(frozen=True)
@@ -96,7 +134,7 @@ class _Cut:
 @lru_cache(maxsize=4096)
 def _cut(problem: Problem, limit: int) -> _Cut:
     """Start from the block that suits the cache, and halve it until it fits the limit."""
-    geometry, itemsize = problem.conv, problem.dtype.itemsize
+    geometry, itemsize = problem.conv, working_itemsize(problem)
     column = geometry.k * itemsize  # of one group
     groups = geometry.groups
     target = BLOCK_BYTES
@@ -127,16 +165,27 @@ def _measured(problem: Problem, groups: int, positions: int) -> _Cut:
     count = batch * box.positions
     columns = count * largest.channels * largest.taps
     extra = 0
-    if problem.direction != "input_gradient" and largest.padded:
+    if problem.direction != "input_gradient" and (largest.padded or not problem.native):
         lengths = BoxWindows.of(whole.axes, box).region.lengths
         extra += batch * largest.channels * int(np.prod(lengths))
     if problem.direction == "weight_gradient":
         extra += largest.out_channels * (count + largest.k)
+    if not problem.native:
+        weight = largest.out_channels * largest.k
+        extra += (
+            weight
+            + {
+                "forward": count * largest.out_channels,
+                "input_gradient": batch * largest.channels * largest.plane
+                + count * largest.out_channels,
+                "weight_gradient": count * largest.out_channels,
+            }[problem.direction]
+        )
     kept = None
     if whole.positions <= KEPT_BOXES * box.positions:
         kept = tuple(_boxes(whole, positions))
     return _Cut(
-        parts, samples, positions, kept, columns, (columns + extra) * problem.dtype.itemsize
+        parts, samples, positions, kept, columns, (columns + extra) * working_itemsize(problem)
     )
 
 
@@ -189,11 +238,18 @@ def _forward(
     groups, m, k, n = geometry.groups, geometry.m, geometry.k, x.shape[0]
     columns = buffer[: n * groups * k * box.positions]
     split = columns.reshape(n, geometry.channels, *geometry.kernel, *box.out)
-    fill_columns(windows.view(x), split, columns_order(geometry.rank))
+    fill_columns(windows.view(x, 0, buffer.dtype), split, columns_order(geometry.rank))
     target = _by_group(y, geometry, box)
-    np.matmul(w.reshape(groups, m, k), columns.reshape(n, groups, k, box.positions), target)
+    if target.dtype == w.dtype:
+        np.matmul(w.reshape(groups, m, k), columns.reshape(n, groups, k, box.positions), target)
+    else:
+        product = np.matmul(w.reshape(groups, m, k), columns.reshape(n, groups, k, box.positions))
+        if b is not None and target.dtype.kind not in "iu":
+            product += b.reshape(groups, m, 1).astype(product.dtype)
+            b = None  # what is rounded once has its bias before that
+        np.copyto(target, product, casting="unsafe")
     if b is not None:
-        target += b.reshape(groups, m, 1)
+        target += _as(b.reshape(groups, m, 1), target.dtype)
 
 
 def _input_gradient(
@@ -208,7 +264,8 @@ def _input_gradient(
 ) -> None:
     groups, m, k, n = geometry.groups, geometry.m, geometry.k, gx.shape[0]
     columns = buffer[: n * groups * k * box.positions].reshape(n, groups, k, box.positions)
-    np.matmul(w.reshape(groups, m, k).swapaxes(1, 2), _by_group(gy, geometry, box), columns)
+    values = _as(_by_group(gy, geometry, box), w.dtype)
+    np.matmul(w.reshape(groups, m, k).swapaxes(1, 2), values, columns)
     split = columns.reshape(n, geometry.channels, *geometry.kernel, *box.out)
     add_columns(split, gx, geometry.axes, box)
 
@@ -227,8 +284,9 @@ def _weight_gradient(
     count = n * box.positions
     columns = buffer[: groups * k * count]
     split = columns.reshape(geometry.channels, *geometry.kernel, n, *box.out)
-    fill_columns(windows.view(x), split, depth_first_order(geometry.rank))
-    values = _by_group(gy, geometry, box).transpose(1, 2, 0, 3).reshape(groups, m, count)
+    fill_columns(windows.view(x, 0, buffer.dtype), split, depth_first_order(geometry.rank))
+    values = _as(_by_group(gy, geometry, box), gw.dtype)
+    values = values.transpose(1, 2, 0, 3).reshape(groups, m, count)
     product = np.matmul(values, columns.reshape(groups, k, count).swapaxes(1, 2))
     gw += product.reshape(gw.shape)
 

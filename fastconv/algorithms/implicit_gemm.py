@@ -51,6 +51,8 @@ class ImplicitGemm:
         """Accept convolutions forward; a channel on its own has no use for a matrix multiply."""
         if problem.operation != "conv" or problem.direction != "forward":
             return f"solves conv forward, not {problem.operation} {problem.direction}"
+        if problem.not_compiled is not None:
+            return problem.not_compiled
         if not numba_installed():
             return "Numba is not installed (pip install numba)"
         geometry = problem.conv

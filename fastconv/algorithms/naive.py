@@ -8,11 +8,11 @@ import numpy as np
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dialects import BY_NAME
-from fastconv.dtypes import Array, ready
+from fastconv.dtypes import Array, Dtype, lowest, ready, row_of
 from fastconv.geometry import Axis
 from fastconv.lowering.divisors import divisors
 from fastconv.parameters import PADDING_MODES
-from fastconv.problem import Problem
+from fastconv.problem import KEEPING, Problem
 
 MOST_AXES = 3
 
@@ -38,25 +38,40 @@ class Naive:
         return True
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """Nothing but small vectors (inputs and outputs that are not contiguous are copied)."""
+        """Nothing but small vectors (what the loops cannot take as it is, is copied)."""
         return 0
 
     def run(
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
         """Hand the arrays to the loop of the problem's operation and direction."""
-        arrays = [_contiguous(array) for array in inputs]
+        working = _working_dtype(problem)
+        arrays = [_taken(array, problem.dtype, working) for array in inputs]
+        dtypes = (working, *(out.dtype for out in outputs[1:]))
         filled = tuple(
-            out if out.flags.c_contiguous else np.empty(out.shape, out.dtype) for out in outputs
+            out if out.flags.c_contiguous and out.dtype == dtype else np.empty(out.shape, dtype)
+            for out, dtype in zip(outputs, dtypes, strict=True)
         )
         _RUN[problem.operation](problem, arrays, filled)
         for out, result in zip(outputs, filled, strict=True):
             if out is not result:
-                out[...] = result
+                np.copyto(out, result, casting="unsafe")
 
 
-def _contiguous(array: Array | None) -> Any:
-    return None if array is None else ready(array)
+def _working_dtype(problem: Problem) -> Dtype:
+    """Return what the loops compute in: Numba has no bfloat16, nor arithmetic of float16."""
+    if (problem.operation, problem.direction) not in KEEPING:
+        return problem.accumulator
+    if problem.dtype.kind == "b":
+        return np.dtype(np.uint8)
+    return problem.dtype if problem.dtype.kind in "iu" else row_of(problem.dtype).accumulator
+
+
+def _taken(array: Array | None, dtype: Dtype, working: Dtype) -> Any:
+    """Return an array as loops take it; those of another dtype, such as indices, keep that."""
+    if array is None:
+        return None
+    return ready(array.astype(working, copy=False) if array.dtype == dtype else array)
 
 
 def _conv(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
@@ -68,7 +83,7 @@ def _conv(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
     out = _volume(outputs[0])
     first, second, *rest = (array if array is None else _volume(array) for array in arrays)
     if problem.direction == "forward":
-        bias = np.zeros(geometry.out_channels, problem.dtype) if rest[0] is None else arrays[2]
+        bias = np.zeros(geometry.out_channels, out.dtype) if rest[0] is None else arrays[2]
         naive.conv(first, second, bias, out, *place)
     elif problem.direction == "input_gradient":
         naive.conv_input_gradient(out, first, second, *place)
@@ -82,7 +97,7 @@ def _max_pool(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
     y = outputs[0]
     indices = outputs[1] if problem.indices else np.empty(y.shape, np.int64)
     place = (_three(problem.window.kernel), *_steps(problem.window.axes))
-    naive.max_pool(_volume(arrays[0]), _volume(y), _volume(indices), *place)
+    naive.max_pool(_volume(arrays[0]), _volume(y), _volume(indices), lowest(y.dtype), *place)
 
 
 def _avg_pool(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
@@ -90,7 +105,7 @@ def _avg_pool(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
 
     source, out = _volume(arrays[0]), _volume(outputs[0])
     shares = divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
-    shares = shares.astype(problem.dtype).reshape(_three(problem.window.out))
+    shares = shares.astype(out.real.dtype).reshape(_three(problem.window.out))
     place = (shares, _three(problem.window.kernel), *_steps(problem.window.axes))
     if problem.direction == "forward":
         naive.avg_pool(source, out, *place)

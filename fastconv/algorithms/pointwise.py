@@ -23,6 +23,8 @@ class Pointwise:
         """Accept 1x1 kernels at stride 1 and kernels that cover the input, without padding."""
         if problem.operation != "conv":
             return f"solves conv, not {problem.operation}"
+        if not problem.native:
+            return f"multiplies floating point in its own dtype, not {problem.dtype}"
         axes = problem.conv.axes
         if any(axis.before or axis.after for axis in axes):
             return "padding is not 0"

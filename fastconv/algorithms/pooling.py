@@ -8,14 +8,15 @@ many planes at a time as the cache holds.
 import functools
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, Dtype, lowest, row_of
 from fastconv.geometry import Axis, ScatterGeometry, WindowGeometry
 from fastconv.lowering.divisors import divisors, uniform_divisor
-from fastconv.problem import Problem
+from fastconv.problem import KEEPING, Problem
 
 BLOCK_BYTES = 2**20
 """Input of one block of planes; what is made of it is smaller."""
@@ -47,9 +48,29 @@ class Pooling:
         step, solve = _step(problem, limit), _RUN[problem.operation, problem.direction]
         if problem.operation == "avg_pool":
             solve = functools.partial(solve, shares=_shares(problem))
+        working = _working_dtype(problem)
         for start in range(0, targets[0].shape[0], step):
             part = slice(start, start + step)
-            solve(problem, [array[part] for array in planes], [array[part] for array in targets])
+            sources = [_as(array[part], problem.dtype, working) for array in planes]
+            results = [array[part] for array in targets]
+            first = results[0]
+            if first.dtype != working:
+                results[0] = np.empty(first.shape, working)
+            solve(problem, sources, results)
+            if first.dtype != working:
+                np.copyto(first, results[0], casting="unsafe")
+
+
+def _working_dtype(problem: Problem) -> Dtype:
+    """Return what is reduced in: maxima in their own dtype, sums in the accumulator."""
+    if (problem.operation, problem.direction) not in KEEPING:
+        return problem.accumulator
+    return problem.dtype if problem.dtype.kind in "biu" else row_of(problem.dtype).accumulator
+
+
+def _as(array: Array, dtype: Dtype, working: Dtype) -> Array:
+    """Convert an array of the problem's dtype; indices stay what they are."""
+    return array.astype(working, copy=False) if array.dtype == dtype else array
 
 
 def _planes(array: Array) -> Array:
@@ -59,24 +80,25 @@ def _planes(array: Array) -> Array:
 
 def _plane_bytes(problem: Problem) -> int:
     """Bytes of scratch memory for one plane: two partly reduced copies, and what goes with them."""
-    geometry, itemsize = problem.geometry, problem.dtype.itemsize
+    geometry, itemsize = problem.geometry, _working_dtype(problem).itemsize
     if isinstance(geometry, ScatterGeometry):  # shifted places, weights and sums in float64
-        return 8 * (3 * math.prod(geometry.out) + math.prod(geometry.sizes))
+        return max(8, itemsize) * (4 * math.prod(geometry.out) + 2 * math.prod(geometry.sizes))
     largest = math.prod(max(axis.size, axis.out) for axis in geometry.axes)
     with_places = 3 * 8 + 4  # two sets of places and their sum, and masks
-    return largest * (2 * itemsize + (with_places if problem.indices else 0))
+    copies = 2 if problem.native else 5  # converted, the result, and a quotient's remainder
+    return largest * (copies * itemsize + (with_places if problem.indices else 0))
 
 
 def _divisor_bytes(problem: Problem) -> int:
     if problem.operation != "avg_pool" or uniform_divisor(*_averaging(problem)) is not None:
         return 0
-    return problem.window.positions * (8 + 8 + problem.dtype.itemsize)
+    return problem.window.positions * (8 + 8 + _working_dtype(problem).itemsize)
 
 
 def _step(problem: Problem, limit: int) -> int:
     """Return the planes of one block."""
     geometry = problem.geometry
-    cached = BLOCK_BYTES // (math.prod(geometry.sizes) * problem.dtype.itemsize)
+    cached = BLOCK_BYTES // (math.prod(geometry.sizes) * _working_dtype(problem).itemsize)
     allowed = (limit - _divisor_bytes(problem)) // _plane_bytes(problem)
     return max(1, min(cached, allowed, geometry.batch * geometry.channels))
 
@@ -88,7 +110,7 @@ def _max(problem: Problem, inputs: list[Array], outputs: list[Array]) -> None:
         return
     for dimension, axis, last in _passes(problem.window):
         target = y if last else np.empty(_reduced(x, dimension, axis), x.dtype)
-        _reduce(np.maximum, x, target, dimension, axis, -np.inf)
+        _reduce(np.maximum, x, target, dimension, axis, lowest(x.dtype))
         x = target
 
 
@@ -98,7 +120,23 @@ def _avg(problem: Problem, inputs: list[Array], outputs: list[Array], shares: Ar
         target = y if last else np.empty(_reduced(x, dimension, axis), x.dtype)
         _reduce(np.add, x, target, dimension, axis, 0)
         x = target
-    y /= shares
+    _divide(y, shares)
+
+
+def _divide(y: Array, shares: Array) -> None:
+    """Divide in place; integers towards zero, and those of a divisor of 0, which are 0, by 1."""
+    if (
+        y.dtype.kind == "c"
+    ):  # by real numbers, so part by part: NumPy's complex quotients round twice
+        y.real /= shares.real
+        y.imag /= shares.real
+        return
+    if y.dtype.kind not in "iu":
+        y /= shares
+        return
+    shares = np.where(shares == 0, 1, shares).astype(y.dtype)
+    y -= np.fmod(y, shares)
+    y //= shares
 
 
 def _avg_gradient(
@@ -106,7 +144,8 @@ def _avg_gradient(
 ) -> None:
     """Run the adjoint of each pass, in the opposite order."""
     gx = outputs[0]
-    share = inputs[0] / shares
+    share = inputs[0].copy()
+    _divide(share, shares)
     for dimension, axis, first in reversed(list(_passes(problem.window, outer_last=False))):
         size = list(share.shape)
         size[dimension] = axis.size
@@ -125,12 +164,12 @@ def _shares(problem: Problem) -> Array:
     """Return what to divide by: one number if it is everywhere the same."""
     uniform = uniform_divisor(*_averaging(problem))
     shares = divisors(*_averaging(problem)) if uniform is None else np.asarray(uniform)
-    return shares.astype(problem.dtype)
+    return shares.astype(_working_dtype(problem))
 
 
 def _max_with_indices(window: WindowGeometry, x: Array, y: Array, indices: Array) -> None:
     """Reduce the last axis first, so that of equal values the first in C order is kept."""
-    has_nan = bool(np.isnan(x).any())
+    has_nan = x.dtype.kind == "f" and bool(np.isnan(x).any())
     where: Array | None = None
     scale = 1
     for dimension, axis in reversed(list(enumerate(window.axes, 1))):
@@ -151,7 +190,7 @@ def _reduce_with_indices(
     scale: int,
     has_nan: bool,
 ) -> None:
-    y[:] = -np.inf
+    y[:] = lowest(y.dtype)
     indices[:] = -1
     along = [1] * x.ndim
     along[dimension] = axis.size
@@ -180,8 +219,12 @@ def _scatter(problem: Problem, inputs: list[Array], outputs: list[Array]) -> Non
     if (indices < 0).any():
         kept = indices >= 0
         flat, weights = flat[kept], weights[kept]
-    sums = np.bincount(flat.ravel(), weights.ravel(), minlength=count * size)
-    planes[:] = sums.reshape(planes.shape)
+    flat, weights = flat.ravel(), weights.ravel()
+    if planes.dtype.kind == "f":  # sums in float64, rounded once
+        planes[:] = np.bincount(flat, weights, minlength=count * size).reshape(planes.shape)
+        return
+    planes[:] = 0
+    np.add.at(planes.reshape(-1), flat, weights)
 
 
 _RUN: dict[tuple[str, str], Callable[..., None]] = {
@@ -211,9 +254,7 @@ def _taps(dimension: int, axis: Axis) -> Iterator[tuple[tuple[slice, ...], tuple
             yield (*before, axis.source(tap, low, high)), (*before, slice(low, high))
 
 
-def _reduce(
-    combine: np.ufunc, x: Array, y: Array, dimension: int, axis: Axis, start: float
-) -> None:
+def _reduce(combine: np.ufunc, x: Array, y: Array, dimension: int, axis: Axis, start: Any) -> None:
     """Combine the taps of one axis; the first that reaches every output position is copied."""
     taps = list(_taps(dimension, axis))
     full = next((pair for pair in taps if pair[1][-1] == slice(0, axis.out)), None)

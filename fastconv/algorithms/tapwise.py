@@ -54,6 +54,7 @@ class Tapwise:
         geometry = problem.conv
         g, m, rank = geometry.groups, geometry.m, geometry.rank
         weight = w.reshape(g, m, -1, *geometry.kernel)  # (g, m, c, *kernel)
+        weight = weight.astype(problem.accumulator, copy=False)
         start = np.zeros((), w.dtype) if b is None else b.reshape(g, m, *(1,) * rank)
         for box in boxes(geometry.out, _positions(problem, limit)):
             windows = BoxWindows.of(geometry.axes, box)
@@ -62,7 +63,8 @@ class Tapwise:
                 view = windows.view(x[sample : sample + 1])[0]  # (C, *out, *kernel)
                 view = view.reshape(g, -1, *view.shape[1:])
                 sums = _sums(view, weight, start, geometry.kernel)
-                y[(sample, slice(None), *place)] = sums.reshape(-1, *sums.shape[2:])
+                part = y[(sample, slice(None), *place)]
+                np.copyto(part, sums.reshape(part.shape), casting="unsafe")
 
 
 def _sums(view: Array, weight: Array, start: Array, kernel: tuple[int, ...]) -> Array:
@@ -77,7 +79,8 @@ def _sums(view: Array, weight: Array, start: Array, kernel: tuple[int, ...]) -> 
             at: tuple[Any, ...] = (channel, ..., *tap)
             values = view[(slice(None), *at)][:, np.newaxis]  # (g, 1, *out)
             factors = weight[(slice(None), slice(None), *at)]  # (g, m)
-            np.multiply(values, factors.reshape(*factors.shape, *(1,) * rank), out=product)
+            factors = factors.reshape(*factors.shape, *(1,) * rank)
+            np.multiply(values, factors, out=product, dtype=product.dtype, casting="unsafe")
             sums += product
     return sums
 
@@ -85,7 +88,7 @@ def _sums(view: Array, weight: Array, start: Array, kernel: tuple[int, ...]) -> 
 @lru_cache(maxsize=1024)
 def _positions(problem: Problem, limit: int) -> int:
     """Return the positions of a block: those that suit the cache, or fewer that fit the limit."""
-    count = max(1, BLOCK_BYTES // (problem.conv.out_channels * problem.dtype.itemsize))
+    count = max(1, BLOCK_BYTES // (problem.conv.out_channels * problem.accumulator.itemsize))
     while count > 1 and _block_bytes(problem, count) > limit:
         count //= 2
     return count
@@ -96,4 +99,6 @@ def _block_bytes(problem: Problem, positions: int) -> int:
     box = largest_box(geometry.out, positions)
     lengths = BoxWindows.of(geometry.axes, box).region.lengths
     padded = geometry.channels * math.prod(lengths) if geometry.padded else 0
-    return (padded + 2 * geometry.out_channels * box.positions) * problem.dtype.itemsize
+    weight = 0 if problem.native else geometry.out_channels * geometry.k
+    sums = weight + 2 * geometry.out_channels * box.positions
+    return padded * problem.dtype.itemsize + sums * problem.accumulator.itemsize

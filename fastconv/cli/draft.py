@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from fastconv.dtypes import accumulator, row_of
 from fastconv.geometry import (
     ConvGeometry,
     ScatterGeometry,
@@ -47,6 +46,7 @@ class Draft:
     layout: str = "channels_first"
     padding_mode: str = "zeros"
     dialect: str = "fastconv"
+    acc: str | None = None
     dtype: str = "float32"
 
     @classmethod
@@ -86,6 +86,7 @@ class Draft:
             layout=problem.layout,
             padding_mode=problem.padding_mode,
             dialect=problem.dialect,
+            acc=None if problem.acc is None else problem.acc.name,
             dtype=problem.dtype.name,
         )
 
@@ -97,11 +98,12 @@ class Draft:
         ShapeError
             If a window does not fit.
         """
+        dtype = row_of(self.dtype).dtype
         return Problem(
             self.operation,
             self.direction,
             self._geometry(),
-            np.dtype(self.dtype),
+            dtype,
             self.indices,
             self.count_include_pad,
             self.divisor,
@@ -109,6 +111,7 @@ class Draft:
             self.layout,
             padding_mode=self.padding_mode,
             dialect=self.dialect,
+            acc=accumulator(dtype, self.acc),
         )
 
     def _geometry(self) -> Geometry:

@@ -9,7 +9,7 @@ import numpy as np
 from fastconv import dialects
 from fastconv.activations import ACTIVATIONS
 from fastconv.cli.draft import Draft
-from fastconv.dtypes import NAMES
+from fastconv.dtypes import FLOATS, row_of, with_bfloat16
 from fastconv.errors import ShapeError
 from fastconv.parameters import LAYOUTS, PADDING_MODES, Ints
 from fastconv.problem import (
@@ -48,7 +48,7 @@ def random_draft(rng: np.random.Generator) -> Draft:
     """Draw the numbers of a problem, most of them small; they may not fit each other."""
     operation, direction = PAIRS[rng.integers(len(PAIRS))]
     rank = int(rng.integers(1, 5 if operation == "columns" else 4))
-    dtype = str(rng.choice(NAMES))
+    dtype, acc = _dtype(rng, operation, direction)
     batch = int(rng.choice([0, 1, 1, 1, 2, 2, 3, 5]))
     channels = _small(rng, 9)
     sizes = _ints(rng, rank, SIZES[rank])
@@ -77,11 +77,12 @@ def random_draft(rng: np.random.Generator) -> Draft:
         ceil_mode=operation.endswith("pool") and _coin(rng),
         indices=operation == "max_pool" and _coin(rng),
         count_include_pad=not (average and _coin(rng)),
-        divisor=int(rng.choice([-3, 2, 7])) if average and rng.random() < 0.2 else None,
-        activation=_activation(rng) if (operation, direction) in WITH_ACTIVATION else None,
+        divisor=_divisor(rng, dtype) if average and rng.random() < 0.2 else None,
+        activation=_activation(rng, dtype) if (operation, direction) in WITH_ACTIVATION else None,
         layout=LAYOUTS[0] if operation in WITHOUT_LAYOUT else _layout(rng),
         padding_mode=_one_of(rng, PADDING_MODES) if operation in WITH_PADDING_MODE else "zeros",
         dialect=_one_of(rng, dialects.NAMES) if operation == "columns" else "fastconv",
+        acc=acc,
         dtype=dtype,
     )
 
@@ -128,9 +129,33 @@ def _layout(rng: np.random.Generator) -> str:
     return str(rng.choice(LAYOUTS))
 
 
-def _activation(rng: np.random.Generator) -> str | None:
-    """Draw an activation, or none as often as not."""
-    return None if _coin(rng) else str(rng.choice(list(ACTIVATIONS)))
+def _activation(rng: np.random.Generator, dtype: str) -> str | None:
+    """Draw an activation that the dtype allows, or none as often as not."""
+    kind = row_of(dtype).dtype.kind
+    allowed = {"c": [], "b": ["relu"], "i": ["relu", "relu6"], "u": ["relu6"]}
+    names = allowed.get(kind, list(ACTIVATIONS))
+    return None if _coin(rng) or not names else str(rng.choice(names))
+
+
+def _divisor(rng: np.random.Generator, dtype: str) -> int:
+    """Draw a divisor; averages of unsigned integers cannot be negative."""
+    return int(rng.choice([2, 7] if dtype.startswith("u") else [-3, 2, 7]))
+
+
+def _dtype(
+    rng: np.random.Generator, operation: Operation, direction: str
+) -> tuple[str, str | None]:
+    """Draw a dtype, those of compiled kernels as often as all others together; an accumulator."""
+    name = str(rng.choice(FLOATS if _coin(rng) else with_bfloat16()))
+    row = row_of(name)
+    if operation == "max_pool" and row.dtype.kind == "c":
+        name, row = "float32", row_of("float32")
+    chooses = operation == "conv" or (operation, direction) == ("columns", "input_gradient")
+    if not chooses or (name != "uint64" and rng.random() < 0.8):
+        return name, None
+    kinds = "iu" if row.dtype.kind in "bu" else row.accumulator.kind  # negative sums need a sign
+    wide = [each.name for each in row.accumulators if each.itemsize > 2 and each.kind in kinds]
+    return name, str(rng.choice(wide))
 
 
 def _coin(rng: np.random.Generator) -> bool:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from fastconv.algorithms import Inputs, Outputs
-from fastconv.dtypes import Array, row_of
+from fastconv.dtypes import Array, highest, row_of
 from fastconv.lowering.divisors import divisors
 from fastconv.plan import plan_for, settings
 from fastconv.problem import Problem
@@ -54,8 +54,7 @@ def operands(problem: Problem, kind: Kind = "integer", seed: int = 0) -> Inputs:
         shares = divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
         if problem.layout == "channels_last":
             shares = shares[..., np.newaxis]
-        with np.errstate(invalid="ignore"):  # an infinity over a window without elements
-            arrays[0] *= shares.astype(problem.dtype)
+        arrays[0] = _divisible(arrays[0], shares, problem)
     if problem.operation == "scatter":
         plane = math.prod(problem.scatter.sizes)
         return arrays[0], rng.integers(-1, plane, shapes[0], np.int64)
@@ -64,7 +63,9 @@ def operands(problem: Problem, kind: Kind = "integer", seed: int = 0) -> Inputs:
 
 def blank_outputs(problem: Problem) -> Outputs:
     """Allocate the outputs of a problem, filled with what no algorithm may leave there."""
-    outputs: list[Array] = [np.full(problem.result_shape, np.nan, problem.dtype)]
+    dtype = problem.result_dtype
+    blank = highest(dtype) if dtype.kind in "biu" else np.nan
+    outputs: list[Array] = [np.full(problem.result_shape, blank, dtype)]
     if problem.indices:
         outputs.append(np.full(problem.result_shape, np.iinfo(np.int64).min, np.int64))
     return tuple(outputs)
@@ -147,22 +148,48 @@ def _data(problem: Problem) -> int:
 
 def _bound(problem: Problem) -> int:
     limit = row_of(problem.dtype).exact_limit
-    return max(1, min(LARGEST, math.isqrt(limit // terms(problem))))
+    parts = 2 if problem.dtype.kind == "c" else 1  # products of each part
+    return max(1, min(LARGEST, math.isqrt(limit // (parts * terms(problem)))))
 
 
 def _integers(
     rng: np.random.Generator, shape: tuple[int, ...], problem: Problem, bound: int
 ) -> Array:
-    return np.asarray(rng.integers(-bound, bound, shape, endpoint=True)).astype(problem.dtype)
+    kind = problem.dtype.kind
+    least, most = (0, 1) if kind == "b" else (0 if kind == "u" else -bound, bound)
+    values = np.asarray(rng.integers(least, most, shape, endpoint=True))
+    if kind == "c":
+        values = values + 1j * rng.integers(least, most, shape, endpoint=True)
+    return values.astype(problem.dtype)
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...], problem: Problem) -> Array:
-    return np.asarray(rng.standard_normal(shape)).astype(problem.dtype)
+    kind = problem.dtype.kind
+    if kind in "biu":
+        return _integers(rng, shape, problem, _bound(problem))
+    values = np.asarray(rng.standard_normal(shape))
+    if kind == "c":
+        values = values + 1j * rng.standard_normal(shape)
+    return values.astype(problem.dtype)
+
+
+def _divisible(array: Array, shares: Array, problem: Problem) -> Array:
+    """Multiply by what is divided by, so that quotients are whole; where that rounds, put 0.
+
+    Integers are left alone: their quotients are truncated, and so always whole.
+    """
+    if problem.dtype.kind in "biu":
+        return array
+    with np.errstate(invalid="ignore"):  # an infinity over a window without elements
+        wide = array.astype(complex if problem.dtype.kind == "c" else float) * shares
+        product = wide.astype(problem.dtype)
+        rounds = np.isfinite(wide) & (wide == np.rint(wide)) & (product.astype(wide.dtype) != wide)
+    return np.where(rounds, np.zeros((), problem.dtype), product)
 
 
 def _spoil(rng: np.random.Generator, array: Array) -> None:
-    """Put a few NaN and infinities among the data."""
-    if not array.size:
+    """Put a few NaN and infinities among the data, if it can hold them."""
+    if not array.size or array.dtype.kind in "biu":
         return
     places = rng.integers(0, array.size, 4)
-    array.flat[places] = rng.choice([np.nan, np.nan, np.inf, -np.inf], 4)
+    array.flat[places] = rng.choice([np.nan, np.nan, np.inf, -np.inf], 4).astype(array.dtype)

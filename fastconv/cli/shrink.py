@@ -22,6 +22,7 @@ PLAINEST = {
     "layout": "channels_first",
     "padding_mode": "zeros",
     "dialect": "fastconv",
+    "acc": None,
 }
 
 

@@ -6,7 +6,7 @@ import fastconv
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.cli.console import console, help_text, progress
 from fastconv.cli.operands import operands, run_problem
-from fastconv.dtypes import NAMES
+from fastconv.dtypes import FLOATS
 from fastconv.errors import MissingDependencyError
 from fastconv.problem import Problem
 
@@ -54,7 +54,7 @@ def warmup() -> None:
 def common_set() -> list[tuple[Problem, str | None]]:
     """Return problems that need every kernel of the set, and the algorithm to force on each."""
     steps: list[tuple[Problem, str | None]] = []
-    for dtype in NAMES:
+    for dtype in FLOATS:
         for rows in tile_rows(dtype):
             lines = (line.format(rows=rows) for line in FORWARD)
             steps += [(Problem.parse(f"conv forward {line} {dtype}"), None) for line in lines]

@@ -3,11 +3,27 @@
 from collections.abc import Callable
 
 import numba
-from numba.extending import intrinsic
+from numba import types
+from numba.extending import intrinsic, overload
 
 from fastconv.kernels.disk_cache import DiskCache, cache_folder
 
-__all__ = ["intrinsic", "kernel"]
+__all__ = ["by_type", "intrinsic", "kernel"]
+
+
+def by_type(integers: Callable, complexes: Callable, others: Callable) -> Callable:
+    """Return what kernels call as one function of two numbers, chosen by the type of the first."""
+
+    def chosen(first, second):
+        raise NotImplementedError("for compiled code only")
+
+    @overload(chosen, jit_options={"error_model": "numpy"})
+    def choose(first, second):
+        if isinstance(first, types.Complex):
+            return complexes
+        return integers if isinstance(first, types.Integer) else others
+
+    return chosen
 
 
 def kernel(function: Callable, variant: str = "", *, inline: bool = False) -> Callable:

@@ -9,7 +9,29 @@ Shapes: x (N, C, D, H, W), w (OC, C // groups, KD, KH, KW), y (N, OC, OD, OH, OW
 
 import numpy as np
 
-from fastconv.kernels.jit import kernel
+from fastconv.kernels.jit import by_type, kernel
+
+
+def _truncated(first, second):
+    """Divide integers as C does, towards zero; an empty window, of divisor 0, gives 0."""
+    if second == 0:
+        return first * 0
+    whole = first // second
+    if whole * second != first and (first < 0) != (second < 0):
+        whole += 1
+    return whole
+
+
+def _by_parts(first, second):
+    return complex(first.real / second, first.imag / second)
+
+
+def _quotient(first, second):
+    return first / second
+
+
+divided = by_type(_truncated, _by_parts, _quotient)
+"""first / second, a real number; of integers truncated."""
 
 
 @kernel
@@ -107,11 +129,11 @@ def conv_weight_gradient(x, gw, gy, stride, before, dilation, groups):
 
 
 @kernel
-def max_pool(x, y, indices, kernel, stride, before, dilation):
+def max_pool(x, y, indices, lowest, kernel, stride, before, dilation):
     """y[n, c, o] = max over t of x[n, c, i], and where it was.
 
     The index is flat in the plane: that of the first maximum, or of the last NaN. A window without
-    any input element gives -inf and index -1.
+    any input element gives the lowest number of the dtype, -inf or an integer, and index -1.
     """
     batch, channels, depth, height, width = x.shape
     for n in range(batch):
@@ -119,7 +141,7 @@ def max_pool(x, y, indices, kernel, stride, before, dilation):
             for od in range(y.shape[2]):
                 for oh in range(y.shape[3]):
                     for ow in range(y.shape[4]):
-                        best = y.dtype.type(-np.inf)
+                        best = lowest
                         where = -1
                         for td in range(kernel[0]):
                             d = od * stride[0] + td * dilation[0] - before[0]
@@ -143,7 +165,7 @@ def max_pool(x, y, indices, kernel, stride, before, dilation):
 
 @kernel
 def avg_pool(x, y, divisors, kernel, stride, before, dilation):
-    """y[n, c, o] = sum over t of x[n, c, i] / divisors[o]."""
+    """y[n, c, o] = sum over t of x[n, c, i] / divisors[o]; of integers truncated."""
     batch, channels, depth, height, width = x.shape
     for n in range(batch):
         for c in range(channels):
@@ -163,12 +185,12 @@ def avg_pool(x, y, divisors, kernel, stride, before, dilation):
                                     v = ow * stride[2] + tw * dilation[2] - before[2]
                                     if v >= 0 and v < width:
                                         total += x[n, c, d, h, v]
-                        y[n, c, od, oh, ow] = total / divisors[od, oh, ow]
+                        y[n, c, od, oh, ow] = divided(total, divisors[od, oh, ow])
 
 
 @kernel
 def avg_pool_input_gradient(gx, gy, divisors, kernel, stride, before, dilation):
-    """gx[n, c, i] = sum over o, t of gy[n, c, o] / divisors[o]."""
+    """gx[n, c, i] = sum over o, t of gy[n, c, o] / divisors[o], each of integers truncated."""
     batch, channels, depth, height, width = gx.shape
     gx[:] = 0
     for n in range(batch):
@@ -176,7 +198,7 @@ def avg_pool_input_gradient(gx, gy, divisors, kernel, stride, before, dilation):
             for od in range(gy.shape[2]):
                 for oh in range(gy.shape[3]):
                     for ow in range(gy.shape[4]):
-                        share = gy[n, c, od, oh, ow] / divisors[od, oh, ow]
+                        share = divided(gy[n, c, od, oh, ow], divisors[od, oh, ow])
                         for td in range(kernel[0]):
                             d = od * stride[0] + td * dilation[0] - before[0]
                             if d < 0 or d >= depth:

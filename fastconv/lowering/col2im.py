@@ -3,6 +3,8 @@
 import itertools
 from typing import Any
 
+import numpy as np
+
 from fastconv.dtypes import Array
 from fastconv.geometry import Axis
 from fastconv.lowering.blocks import Box
@@ -11,7 +13,7 @@ from fastconv.lowering.blocks import Box
 def add_columns(columns: Array, x: Array, axes: tuple[Axis, ...], box: Box) -> None:
     """Add columns `(n, C, *kernel, *out)` of a box into `x` `(n, C, *sizes)`, tap by tap.
 
-    What fell on padding is left out; nothing is padded for it.
+    What fell on padding is left out; nothing is padded for it. Sums are kept in the dtype of `x`.
     """
     for tap in itertools.product(*(range(axis.kernel) for axis in axes)):
         places, parts = [], []
@@ -24,4 +26,4 @@ def add_columns(columns: Array, x: Array, axes: tuple[Axis, ...], box: Box) -> N
         else:
             place: tuple[Any, ...] = (slice(None), slice(None), *places)
             part: tuple[Any, ...] = (slice(None), slice(None), *tap, *parts)
-            x[place] += columns[part]
+            np.add(x[place], columns[part], x[place], dtype=x.dtype, casting="unsafe")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, Dtype
 from fastconv.geometry import Axis
 from fastconv.lowering.blocks import Box
 from fastconv.lowering.pad import Region
@@ -35,14 +35,18 @@ class BoxWindows:
             tuple(axis.dilation for axis in axes),
         )
 
-    def view(self, x: Array, pad_value: float | Array = 0) -> Array:
+    def view(self, x: Array, pad_value: float | Array = 0, dtype: Dtype | None = None) -> Array:
         """Return windows `(n, C, *out, *kernel)` over `x` or a padded copy of a part of it."""
-        return window_view(self.region.read(x, pad_value), self.kernel, self.stride, self.dilation)
+        region = self.region.read(x, pad_value, dtype)
+        return window_view(region, self.kernel, self.stride, self.dilation)
 
 
 def fill_columns(windows: Array, columns: Array, order: tuple[int, ...]) -> None:
-    """Copy windows `(n, C, *out, *kernel)` into columns whose axes are `order` of the windows'."""
-    np.copyto(columns, windows.transpose(order))
+    """Copy windows `(n, C, *out, *kernel)` into columns whose axes are `order` of the windows'.
+
+    Columns may have another dtype, one that holds the values.
+    """
+    np.copyto(columns, windows.transpose(order), casting="unsafe")
 
 
 FEW_CHANNELS = 8

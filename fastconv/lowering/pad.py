@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, Dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,17 @@ class Region:
             whole &= high - low == length
         return cls(lengths, tuple(inside), tuple(places), whole)
 
-    def read(self, x: Array, value: float | Array = 0) -> Array:
+    def read(self, x: Array, value: float | Array = 0, dtype: Dtype | None = None) -> Array:
         """Return the region of `x` `(N, C, *sizes)`, with `value` outside the input.
 
-        A view where the region lies inside the input, else a copy `(N, C, *lengths)`.
+        A view where the region lies inside the input and has the dtype asked for, else a copy
+        `(N, C, *lengths)`.
         """
         source = x[(slice(None), slice(None), *self.inside)]
+        dtype = x.dtype if dtype is None else dtype
         if self.whole:
-            return source
-        region = np.empty((*x.shape[:2], *self.lengths), x.dtype)
+            return source.astype(dtype, copy=False)
+        region = np.empty((*x.shape[:2], *self.lengths), dtype)
         for axis, place in enumerate(self.places):  # each margin once, corners to the first axis
             before = (slice(None), slice(None), *self.places[:axis])
             if place.start:

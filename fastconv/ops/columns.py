@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fastconv import dialects, parameters
 from fastconv.dialects import BY_NAME, Dialect
-from fastconv.dtypes import Array, plain_array, promoted, row_of
+from fastconv.dtypes import Array, Dtype, accumulator, plain_array, promoted, row_of, scalar
 from fastconv.errors import ParameterError, ShapeError
 from fastconv.geometry import batched_shape, check_padding_mode, window_geometry
 from fastconv.lowering.windows import window_view
@@ -72,7 +72,7 @@ def im2col(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     *,
-    pad_value: float = 0,
+    pad_value: complex = 0,
     padding_mode: str = "zeros",
     dialect: str = "fastconv",
 ) -> Array:
@@ -87,8 +87,8 @@ def im2col(
     padding : int, tuple, or str
         Elements of padding: for every side, per dimension, or `(before, after)` per dimension;
         or "valid", "same", "same_lower" (the ONNX and TensorFlow rule).
-    pad_value : float
-        The value of the padding, where `padding_mode` is "zeros".
+    pad_value : number
+        The value of the padding, where `padding_mode` is "zeros"; one that the input's dtype holds.
     padding_mode : str
         "zeros", or what the padding repeats of the input: "reflect" (without its last element),
         "replicate" (the last element) or "circular" (the other end).
@@ -150,6 +150,7 @@ def col2im(
     *,
     padding_mode: str = "zeros",
     dialect: str = "fastconv",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Add columns back to where `im2col` took them from: its adjoint.
 
@@ -163,11 +164,14 @@ def col2im(
     kernel_size, stride, padding, dilation, padding_mode, dialect
         As for `im2col`. The rank is that of whichever of the sizes is a tuple; else what the
         columns of "chainer" and "jax" show, 1 for the others.
+    acc_dtype : dtype, optional
+        What sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32 for
+        float16. Integers are returned in it; floating point is rounded once to its own dtype.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C, *output_size)`, or `(C, *output_size)`.
+        `(N, C, *output_size)`, or `(C, *output_size)`; in the accumulator for integers.
 
     Raises
     ------
@@ -186,7 +190,7 @@ def col2im(
     rank = parameters.rank_of(output_size) or parameters.rank_of(kernel_size)
     rank = rank or rank_of_columns(given.ndim, dialect)
     place = (output_size, kernel_size, stride, padding, dilation, rank)
-    return _col2im("columns", given, *place, padding_mode, order)
+    return _col2im("columns", given, *place, padding_mode, order, acc_dtype)
 
 
 def unfold(
@@ -237,6 +241,8 @@ def fold(
     dilation: IntOrInts = 1,
     padding: PaddingLike = 0,
     stride: IntOrInts = 1,
+    *,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Add columns back, with the parameter order of `torch.nn.functional.fold`.
 
@@ -246,13 +252,13 @@ def fold(
         Columns `(N, C * prod(kernel_size), prod(out))`, or without `N`.
     output_size : int or tuple of int
         Spatial sizes of the result; an int means a square image.
-    kernel_size, dilation, padding, stride
+    kernel_size, dilation, padding, stride, acc_dtype
         As for `col2im`.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C, *output_size)`, or `(C, *output_size)`.
+        `(N, C, *output_size)`, or `(C, *output_size)`; in the accumulator for integers.
 
     Raises
     ------
@@ -268,7 +274,7 @@ def fold(
     (given,) = promoted(input=input)
     rank = parameters.rank_of(output_size) or parameters.rank_of(kernel_size) or 2
     place = (output_size, kernel_size, stride, padding, dilation, rank)
-    return _col2im("input", given, *place, "zeros", BY_NAME["fastconv"])
+    return _col2im("input", given, *place, "zeros", BY_NAME["fastconv"], acc_dtype)
 
 
 def columns_problem(
@@ -300,6 +306,7 @@ def _col2im(
     rank: int,
     padding_mode: str,
     dialect: Dialect,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     place = (output_size, kernel_size, stride, padding, dilation, rank)
     problem = fold_problem(
@@ -307,6 +314,7 @@ def _col2im(
         padding_mode=padding_mode,
         dialect=dialect.name,
         dtype=columns.dtype,
+        acc_dtype=acc_dtype,
     )
     batched = columns.ndim == dialect.ndim(rank)
     result = solve(problem, (columns if batched else columns[np.newaxis],))
@@ -326,6 +334,7 @@ def fold_problem(
     padding_mode: str = "zeros",
     dialect: str = "fastconv",
     dtype: npt.DTypeLike,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Problem:
     """Return the problem of `col2im` on columns of a shape."""
     order, ndim = dialects.dialect(dialect), dialects.dialect(dialect).ndim(rank)
@@ -336,7 +345,7 @@ def fold_problem(
     if len(shape) != ndim:
         raise ShapeError(f"{name}: expected shape {_COLUMNS[order.name]}, got {shape}")
     mode = parameters.padding_mode(padding_mode)
-    place = (kernel, stride, padding, dilation, np.dtype(dtype), mode, order.name)
+    place = (kernel, stride, padding, dilation, np.dtype(dtype), mode, order.name, acc_dtype)
     single = _problem("input_gradient", (1, 1, *sizes), *place)
     outer = order.outer(name, shape, kernel, single.window.out)
     return _problem("input_gradient", (*outer, *sizes), *place)
@@ -377,6 +386,7 @@ def _problem(
     dtype: np.dtype[Any],
     padding_mode: str = "zeros",
     dialect: str = "fastconv",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Problem:
     rank = len(shape) - 2
     return _cached_problem(
@@ -389,6 +399,7 @@ def _problem(
         dtype,
         padding_mode,
         dialect,
+        None if acc_dtype is None else accumulator(dtype, acc_dtype),
     )
 
 
@@ -403,23 +414,21 @@ def _cached_problem(
     dtype: np.dtype[Any],
     padding_mode: str,
     dialect: str,
+    acc: Dtype | None,
 ) -> Problem:
     geometry = window_geometry(shape, kernel, stride, padding, dilation)
     check_padding_mode(geometry.axes, padding_mode)
     return Problem(
-        *("columns", direction, geometry, dtype), padding_mode=padding_mode, dialect=dialect
+        *("columns", direction, geometry, dtype),
+        padding_mode=padding_mode,
+        dialect=dialect,
+        acc=acc,
     )
 
 
-def pad_value_array(value: float, dtype: np.dtype[Any], padding_mode: str = "zeros") -> Array:
-    """Return a pad value as an array of no dimensions, or refuse what is not a number."""
-    array = np.asarray(value)
-    if array.ndim or array.dtype.kind not in "biuf":
-        raise ParameterError(f"pad_value: expected a number, got {value!r}")
-    with np.errstate(over="ignore"):
-        result = array.astype(dtype)
-    if np.isfinite(array) and not np.isfinite(result):
-        raise ParameterError(f"pad_value: {value!r} is beyond the range of {dtype}")
+def pad_value_array(value: complex, dtype: Dtype, padding_mode: str = "zeros") -> Array:
+    """Return a pad value as an array of no dimensions, or refuse what is no number of the dtype."""
+    result = scalar("pad_value", value, dtype)
     if padding_mode != "zeros" and result != 0:
         raise ParameterError(
             f"pad_value: expected 0 with padding_mode={padding_mode!r}, got {value!r}"

@@ -25,13 +25,14 @@ def conv1d(
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve in 1-D: the cross-correlation of PyTorch's `conv1d`.
 
     Parameters
     ----------
     input : array_like
-        `(N, C_in, L)` or `(C_in, L)`, float32 or float64.
+        `(N, C_in, L)` or `(C_in, L)`, of any dtype of numbers.
     weight : array_like
         `(C_out, C_in // groups, kL)`.
     bias : array_like, optional
@@ -56,17 +57,22 @@ def conv1d(
         The one to use, as `settings(algorithm=...)` would force it.
     out : numpy.ndarray, optional
         An array for the result, of its shape and dtype, that shares no memory with the others.
+    acc_dtype : dtype, optional
+        What sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32 for
+        float16. Integers are returned in it; floating point is rounded once to its own dtype.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays; it is `out` if
-        that is given.
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays, or in the
+        accumulator for integers; it is `out` if that is given.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense; `out` is then as it was.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
     PlanError
         If the algorithm asked for refuses.
 
@@ -78,7 +84,7 @@ def conv1d(
     """
     place = (stride, padding, dilation, groups)
     how = (activation, layout, padding_mode)
-    return _forward(1, input, weight, bias, *place, *how, algorithm, out)
+    return _forward(1, input, weight, bias, *place, *how, algorithm, out, acc_dtype)
 
 
 def conv2d(
@@ -95,13 +101,14 @@ def conv2d(
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve in 2-D: the cross-correlation of PyTorch's `conv2d`.
 
     Parameters
     ----------
     input : array_like
-        `(N, C_in, H, W)` or `(C_in, H, W)`, float32 or float64.
+        `(N, C_in, H, W)` or `(C_in, H, W)`, of any dtype of numbers.
     weight : array_like
         `(C_out, C_in // groups, kH, kW)`.
     bias : array_like, optional
@@ -126,17 +133,22 @@ def conv2d(
         The one to use, as `settings(algorithm=...)` would force it.
     out : numpy.ndarray, optional
         An array for the result, of its shape and dtype, that shares no memory with the others.
+    acc_dtype : dtype, optional
+        What sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32 for
+        float16. Integers are returned in it; floating point is rounded once to its own dtype.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays; it is `out` if
-        that is given.
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays, or in the
+        accumulator for integers; it is `out` if that is given.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense; `out` is then as it was.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
     PlanError
         If the algorithm asked for refuses.
 
@@ -151,7 +163,7 @@ def conv2d(
     """
     place = (stride, padding, dilation, groups)
     how = (activation, layout, padding_mode)
-    return _forward(2, input, weight, bias, *place, *how, algorithm, out)
+    return _forward(2, input, weight, bias, *place, *how, algorithm, out, acc_dtype)
 
 
 def conv3d(
@@ -168,13 +180,14 @@ def conv3d(
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve in 3-D: the cross-correlation of PyTorch's `conv3d`.
 
     Parameters
     ----------
     input : array_like
-        `(N, C_in, D, H, W)` or `(C_in, D, H, W)`, float32 or float64.
+        `(N, C_in, D, H, W)` or `(C_in, D, H, W)`, of any dtype of numbers.
     weight : array_like
         `(C_out, C_in // groups, kD, kH, kW)`.
     bias : array_like, optional
@@ -199,17 +212,22 @@ def conv3d(
         The one to use, as `settings(algorithm=...)` would force it.
     out : numpy.ndarray, optional
         An array for the result, of its shape and dtype, that shares no memory with the others.
+    acc_dtype : dtype, optional
+        What sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32 for
+        float16. Integers are returned in it; floating point is rounded once to its own dtype.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays; it is `out` if
-        that is given.
+        `(N, C_out, *out)` or `(C_out, *out)`, in the promoted dtype of the arrays, or in the
+        accumulator for integers; it is `out` if that is given.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense; `out` is then as it was.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
     PlanError
         If the algorithm asked for refuses.
 
@@ -222,7 +240,7 @@ def conv3d(
     """
     place = (stride, padding, dilation, groups)
     how = (activation, layout, padding_mode)
-    return _forward(3, input, weight, bias, *place, *how, algorithm, out)
+    return _forward(3, input, weight, bias, *place, *how, algorithm, out, acc_dtype)
 
 
 def _forward(
@@ -239,11 +257,12 @@ def _forward(
     padding_mode: str,
     algorithm: str | None,
     out: Array | None,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     if algorithm is not None:
         place = (stride, padding, dilation, groups, activation, layout, padding_mode)
         with settings(algorithm=algorithm):
-            return _forward(rank, input, weight, bias, *place, None, out)
+            return _forward(rank, input, weight, bias, *place, None, out, acc_dtype)
     if bias is None:
         x, w = promoted(input=input, weight=weight)
         b = None
@@ -251,7 +270,7 @@ def _forward(
         x, w, b = promoted(input=input, weight=weight, bias=bias)
     problem = conv_problem(
         *("forward", rank, x.shape, w.shape, stride, padding, dilation, groups, x.dtype),
-        *(activation, layout, padding_mode),
+        *(activation, layout, padding_mode, acc_dtype),
     )
     if b is not None:
         check_bias(b.shape, problem)
@@ -260,7 +279,7 @@ def _forward(
         return like_input(solve(problem, inputs), x.shape, rank)
     plan = plan_for(problem)
     return write_out(
-        *(out, plan.output_shape, x.dtype, lambda y: plan.run(inputs, (y,))),
+        *(out, plan.output_shape, problem.result_dtype, lambda y: plan.run(inputs, (y,))),
         input=x,
         weight=w,
         bias=b,

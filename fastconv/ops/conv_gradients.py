@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy.typing as npt
 
 from fastconv import parameters
-from fastconv.dtypes import Array, promoted
+from fastconv.dtypes import Array, conjugated, promoted
 from fastconv.ops.call import check_grad_output, like_input, solve, with_batch
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.parameters import IntOrInts, PaddingLike
@@ -22,6 +22,7 @@ def conv1d_input(
     *,
     padding_mode: str = "zeros",
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv1d` with respect to its input.
 
@@ -33,7 +34,7 @@ def conv1d_input(
         `(C_out, C_in // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, padding_mode
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
@@ -42,12 +43,15 @@ def conv1d_input(
     Returns
     -------
     numpy.ndarray
-        Of shape `input_size`.
+        Of shape `input_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the weight is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -57,7 +61,8 @@ def conv1d_input(
     np.float64(4.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(1, input_size, weight, grad_output, *place, layout, padding_mode)
+    how = (layout, padding_mode, acc_dtype)
+    return _input_gradient(1, input_size, weight, grad_output, *place, *how)
 
 
 def conv1d_weight(
@@ -71,6 +76,7 @@ def conv1d_weight(
     *,
     padding_mode: str = "zeros",
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv1d` with respect to its weight.
 
@@ -82,7 +88,7 @@ def conv1d_weight(
         Shape of the weight, `(C_out, C_in // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, padding_mode
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
@@ -91,12 +97,15 @@ def conv1d_weight(
     Returns
     -------
     numpy.ndarray
-        Of shape `weight_size`.
+        Of shape `weight_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the input is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -106,7 +115,8 @@ def conv1d_weight(
     np.float64(2.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(1, input, weight_size, grad_output, *place, layout, padding_mode)
+    how = (layout, padding_mode, acc_dtype)
+    return _weight_gradient(1, input, weight_size, grad_output, *place, *how)
 
 
 def conv2d_input(
@@ -120,6 +130,7 @@ def conv2d_input(
     *,
     padding_mode: str = "zeros",
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv2d` with respect to its input.
 
@@ -131,7 +142,7 @@ def conv2d_input(
         `(C_out, C_in // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, padding_mode
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
@@ -140,12 +151,15 @@ def conv2d_input(
     Returns
     -------
     numpy.ndarray
-        Of shape `input_size`.
+        Of shape `input_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the weight is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -155,7 +169,8 @@ def conv2d_input(
     np.float64(16.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(2, input_size, weight, grad_output, *place, layout, padding_mode)
+    how = (layout, padding_mode, acc_dtype)
+    return _input_gradient(2, input_size, weight, grad_output, *place, *how)
 
 
 def conv2d_weight(
@@ -169,6 +184,7 @@ def conv2d_weight(
     *,
     padding_mode: str = "zeros",
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv2d` with respect to its weight.
 
@@ -180,7 +196,7 @@ def conv2d_weight(
         Shape of the weight, `(C_out, C_in // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, padding_mode
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
@@ -189,12 +205,15 @@ def conv2d_weight(
     Returns
     -------
     numpy.ndarray
-        Of shape `weight_size`.
+        Of shape `weight_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the input is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -204,7 +223,8 @@ def conv2d_weight(
     np.float64(4.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(2, input, weight_size, grad_output, *place, layout, padding_mode)
+    how = (layout, padding_mode, acc_dtype)
+    return _weight_gradient(2, input, weight_size, grad_output, *place, *how)
 
 
 def conv3d_input(
@@ -218,6 +238,7 @@ def conv3d_input(
     *,
     padding_mode: str = "zeros",
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv3d` with respect to its input.
 
@@ -229,7 +250,7 @@ def conv3d_input(
         `(C_out, C_in // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, padding_mode
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
@@ -238,12 +259,15 @@ def conv3d_input(
     Returns
     -------
     numpy.ndarray
-        Of shape `input_size`.
+        Of shape `input_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the weight is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -253,7 +277,8 @@ def conv3d_input(
     np.float64(64.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(3, input_size, weight, grad_output, *place, layout, padding_mode)
+    how = (layout, padding_mode, acc_dtype)
+    return _input_gradient(3, input_size, weight, grad_output, *place, *how)
 
 
 def conv3d_weight(
@@ -267,6 +292,7 @@ def conv3d_weight(
     *,
     padding_mode: str = "zeros",
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv3d` with respect to its weight.
 
@@ -278,7 +304,7 @@ def conv3d_weight(
         Shape of the weight, `(C_out, C_in // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, padding_mode
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
@@ -287,12 +313,15 @@ def conv3d_weight(
     Returns
     -------
     numpy.ndarray
-        Of shape `weight_size`.
+        Of shape `weight_size`; in the accumulator for integers. Complex gradients are the adjoint:
+        the input is conjugated.
 
     Raises
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -302,7 +331,8 @@ def conv3d_weight(
     np.float64(8.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(3, input, weight_size, grad_output, *place, layout, padding_mode)
+    how = (layout, padding_mode, acc_dtype)
+    return _weight_gradient(3, input, weight_size, grad_output, *place, *how)
 
 
 def _input_gradient(
@@ -316,6 +346,7 @@ def _input_gradient(
     groups: int,
     layout: str,
     padding_mode: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     w, gy = promoted(weight=weight, grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
@@ -323,9 +354,10 @@ def _input_gradient(
         *("input_gradient", rank, shape, w.shape, stride, padding, dilation, groups, w.dtype),
         layout=layout,
         padding_mode=padding_mode,
+        acc_dtype=acc_dtype,
     )
     check_grad_output(problem, gy.shape, len(shape) == rank + 1)
-    return like_input(solve(problem, (w, with_batch(gy, rank))), shape, rank)
+    return like_input(solve(problem, (conjugated(w), with_batch(gy, rank))), shape, rank)
 
 
 def _weight_gradient(
@@ -339,6 +371,7 @@ def _weight_gradient(
     groups: int,
     layout: str,
     padding_mode: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     x, gy = promoted(input=input, grad_output=grad_output)
     shape = parameters.shape("weight_size", weight_size)
@@ -346,6 +379,7 @@ def _weight_gradient(
         *("weight_gradient", rank, x.shape, shape, stride, padding, dilation, groups, x.dtype),
         layout=layout,
         padding_mode=padding_mode,
+        acc_dtype=acc_dtype,
     )
     check_grad_output(problem, gy.shape, x.ndim == rank + 1)
-    return solve(problem, (with_batch(x, rank), with_batch(gy, rank)))
+    return solve(problem, (conjugated(with_batch(x, rank)), with_batch(gy, rank)))

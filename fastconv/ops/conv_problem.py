@@ -4,8 +4,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastconv import activations, parameters
+from fastconv.dtypes import Dtype, accumulator
 from fastconv.geometry import batched_shape, check_padding_mode, conv_geometry
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Problem
@@ -24,6 +26,7 @@ def conv_problem(
     activation: str | None = None,
     layout: str = "channels_first",
     padding_mode: str = "zeros",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Problem:
     """Return the problem of a convolution, or of one of its gradients, on two shapes.
 
@@ -44,6 +47,7 @@ def conv_problem(
         None if activation is None else activations.checked(activation),
         layout,
         padding_mode if padding_mode == "zeros" else parameters.padding_mode(padding_mode),
+        None if acc_dtype is None else accumulator(dtype, acc_dtype),
     )
 
 
@@ -61,6 +65,7 @@ def _cached(
     activation: str | None,
     layout: str,
     padding_mode: str,
+    acc: Dtype | None,
 ) -> Problem:
     shape = batched_shape("input", input, rank)
     geometry = conv_geometry(shape, weight, stride, padding, dilation, groups)
@@ -70,4 +75,5 @@ def _cached(
         activation=activation,
         layout=layout,
         padding_mode=padding_mode,
+        acc=acc,
     )

@@ -115,6 +115,7 @@ def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
         arguments.get("activation"),
         layout=arguments.get("layout", "channels_first"),
         padding_mode=arguments.get("padding_mode", "zeros"),
+        acc_dtype=arguments.get("acc_dtype"),
     )
     if arguments.get("bias") is not None:
         conv.check_bias(_shape(arguments, "bias"), problem)
@@ -126,7 +127,8 @@ def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
 
 def _bias(rank: int, arguments: Arguments) -> Problem:
     shape = _shape(arguments, "grad_output")
-    return bias_gradient.bias_problem(rank, shape, arguments["dtype"], arguments["layout"])
+    how = (arguments["dtype"], arguments["layout"], arguments["acc_dtype"])
+    return bias_gradient.bias_problem(rank, shape, *how)
 
 
 def _separable(rank: int, arguments: Arguments) -> tuple[Problem, Problem]:
@@ -167,6 +169,7 @@ def _transposed(rank: int, direction: Any, arguments: Arguments) -> Problem:
         *place,
         activation=arguments.get("activation"),
         layout=arguments["layout"],
+        acc_dtype=arguments["acc_dtype"],
     )
     if arguments.get("bias") is not None:
         transposed.check_transposed_bias(_shape(arguments, "bias"), problem)
@@ -240,6 +243,7 @@ def _col2im(name: str, otherwise: int, arguments: Arguments) -> Problem:
         padding_mode=arguments.get("padding_mode", "zeros"),
         dialect=dialect,
         dtype=arguments["dtype"],
+        acc_dtype=arguments["acc_dtype"],
     )
 
 

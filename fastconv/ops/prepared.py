@@ -223,7 +223,7 @@ class PreparedConv:
             # one for all problems that read the same packing
             weight = self._packed.setdefault((plan.algorithm, *packed.key), packed)
         solve = plan.bind(weight, b)
-        return _Ready(solve, problem.x_shape, plan.output_shape, problem.dtype, batched)
+        return _Ready(solve, problem.x_shape, plan.output_shape, problem.result_dtype, batched)
 
     def _into(self, out: Array, ready: _Ready, x: Array) -> Array:
         batch = x.reshape(ready.input_shape)

@@ -38,7 +38,7 @@ def separable_conv1d(
     Parameters
     ----------
     input : array_like
-        `(N, C_in, L)` or `(C_in, L)`, float32 or float64.
+        `(N, C_in, L)` or `(C_in, L)`.
     depthwise_weight : array_like
         `(C_in * multiplier, 1, kL)`: `multiplier` kernels for each channel, those of
         a channel side by side.
@@ -98,7 +98,7 @@ def separable_conv2d(
     Parameters
     ----------
     input : array_like
-        `(N, C_in, H, W)` or `(C_in, H, W)`, float32 or float64.
+        `(N, C_in, H, W)` or `(C_in, H, W)`.
     depthwise_weight : array_like
         `(C_in * multiplier, 1, kH, kW)`: `multiplier` kernels for each channel, those of
         a channel side by side.
@@ -158,7 +158,7 @@ def separable_conv3d(
     Parameters
     ----------
     input : array_like
-        `(N, C_in, D, H, W)` or `(C_in, D, H, W)`, float32 or float64.
+        `(N, C_in, D, H, W)` or `(C_in, D, H, W)`.
     depthwise_weight : array_like
         `(C_in * multiplier, 1, kD, kH, kW)`: `multiplier` kernels for each channel, those of
         a channel side by side.

@@ -48,7 +48,7 @@ def causal_conv1d(
     Parameters
     ----------
     input : array_like
-        `(N, C_in, L)` or `(C_in, L)`, float32 or float64; `L` may be 0.
+        `(N, C_in, L)` or `(C_in, L)`; `L` may be 0.
     weight : array_like
         `(C_out, C_in // groups, kL)`.
     bias : array_like, optional

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy.typing as npt
 
 from fastconv import parameters
-from fastconv.dtypes import Array, promoted
+from fastconv.dtypes import Array, conjugated, promoted
 from fastconv.ops.call import check_shape, like_input, solve, with_batch
 from fastconv.ops.out import write_out
 from fastconv.ops.transposed_problem import transposed_problem
@@ -33,6 +33,7 @@ def conv_transpose1d(
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve transposed in 1-D, as PyTorch's `conv_transpose1d`: the adjoint of `conv1d`.
 
@@ -41,7 +42,7 @@ def conv_transpose1d(
     Parameters
     ----------
     input : array_like
-        `(N, C_in, L)` or `(C_in, L)`, float32 or float64.
+        `(N, C_in, L)` or `(C_in, L)`.
     weight : array_like
         `(C_in, C_out // groups, kL)`.
     bias : array_like, optional
@@ -68,6 +69,9 @@ def conv_transpose1d(
         The one to use, as `settings(algorithm=...)` would force it.
     out : numpy.ndarray, optional
         An array for the result, of its shape and dtype, that shares no memory with the others.
+    acc_dtype : dtype, optional
+        What sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32 for
+        float16. Integers are returned in it; floating point is rounded once to its own dtype.
 
     Returns
     -------
@@ -90,7 +94,7 @@ def conv_transpose1d(
     array([[[  1.,  10., 102.,  20., 200.]]])
     """
     place = (stride, padding, output_padding, groups, dilation, output_size)
-    return _forward(1, input, weight, bias, *place, activation, layout, algorithm, out)
+    return _forward(1, input, weight, bias, *place, activation, layout, algorithm, out, acc_dtype)
 
 
 def conv_transpose2d(
@@ -108,6 +112,7 @@ def conv_transpose2d(
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve transposed in 2-D, as PyTorch's `conv_transpose2d`: the adjoint of `conv2d`.
 
@@ -116,7 +121,7 @@ def conv_transpose2d(
     Parameters
     ----------
     input : array_like
-        `(N, C_in, H, W)` or `(C_in, H, W)`, float32 or float64.
+        `(N, C_in, H, W)` or `(C_in, H, W)`.
     weight : array_like
         `(C_in, C_out // groups, kH, kW)`.
     bias : array_like, optional
@@ -143,6 +148,9 @@ def conv_transpose2d(
         The one to use, as `settings(algorithm=...)` would force it.
     out : numpy.ndarray, optional
         An array for the result, of its shape and dtype, that shares no memory with the others.
+    acc_dtype : dtype, optional
+        What sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32 for
+        float16. Integers are returned in it; floating point is rounded once to its own dtype.
 
     Returns
     -------
@@ -168,7 +176,7 @@ def conv_transpose2d(
     (1, 4, 16, 16)
     """
     place = (stride, padding, output_padding, groups, dilation, output_size)
-    return _forward(2, input, weight, bias, *place, activation, layout, algorithm, out)
+    return _forward(2, input, weight, bias, *place, activation, layout, algorithm, out, acc_dtype)
 
 
 def conv_transpose3d(
@@ -186,6 +194,7 @@ def conv_transpose3d(
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve transposed in 3-D, as PyTorch's `conv_transpose3d`: the adjoint of `conv3d`.
 
@@ -194,7 +203,7 @@ def conv_transpose3d(
     Parameters
     ----------
     input : array_like
-        `(N, C_in, D, H, W)` or `(C_in, D, H, W)`, float32 or float64.
+        `(N, C_in, D, H, W)` or `(C_in, D, H, W)`.
     weight : array_like
         `(C_in, C_out // groups, kD, kH, kW)`.
     bias : array_like, optional
@@ -221,6 +230,9 @@ def conv_transpose3d(
         The one to use, as `settings(algorithm=...)` would force it.
     out : numpy.ndarray, optional
         An array for the result, of its shape and dtype, that shares no memory with the others.
+    acc_dtype : dtype, optional
+        What sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32 for
+        float16. Integers are returned in it; floating point is rounded once to its own dtype.
 
     Returns
     -------
@@ -244,7 +256,7 @@ def conv_transpose3d(
     (1, 1, 6, 8, 10)
     """
     place = (stride, padding, output_padding, groups, dilation, output_size)
-    return _forward(3, input, weight, bias, *place, activation, layout, algorithm, out)
+    return _forward(3, input, weight, bias, *place, activation, layout, algorithm, out, acc_dtype)
 
 
 def conv_transpose1d_input(
@@ -259,6 +271,7 @@ def conv_transpose1d_input(
     *,
     output_size: IntOrInts | None = None,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv_transpose1d` with respect to its input.
 
@@ -270,7 +283,7 @@ def conv_transpose1d_input(
         `(C_in, C_out // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, output_padding, groups, dilation, output_size
+    stride, padding, output_padding, groups, dilation, output_size, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
@@ -294,7 +307,7 @@ def conv_transpose1d_input(
     np.float64(2.0)
     """
     place = (stride, padding, output_padding, groups, dilation, output_size)
-    return _input_gradient(1, input_size, weight, grad_output, *place, layout)
+    return _input_gradient(1, input_size, weight, grad_output, *place, layout, acc_dtype)
 
 
 def conv_transpose2d_input(
@@ -309,6 +322,7 @@ def conv_transpose2d_input(
     *,
     output_size: IntOrInts | None = None,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv_transpose2d` with respect to its input.
 
@@ -320,7 +334,7 @@ def conv_transpose2d_input(
         `(C_in, C_out // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, output_padding, groups, dilation, output_size
+    stride, padding, output_padding, groups, dilation, output_size, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
@@ -344,7 +358,7 @@ def conv_transpose2d_input(
     np.float64(4.0)
     """
     place = (stride, padding, output_padding, groups, dilation, output_size)
-    return _input_gradient(2, input_size, weight, grad_output, *place, layout)
+    return _input_gradient(2, input_size, weight, grad_output, *place, layout, acc_dtype)
 
 
 def conv_transpose3d_input(
@@ -359,6 +373,7 @@ def conv_transpose3d_input(
     *,
     output_size: IntOrInts | None = None,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv_transpose3d` with respect to its input.
 
@@ -370,7 +385,7 @@ def conv_transpose3d_input(
         `(C_in, C_out // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, output_padding, groups, dilation, output_size
+    stride, padding, output_padding, groups, dilation, output_size, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
@@ -394,7 +409,7 @@ def conv_transpose3d_input(
     np.float64(8.0)
     """
     place = (stride, padding, output_padding, groups, dilation, output_size)
-    return _input_gradient(3, input_size, weight, grad_output, *place, layout)
+    return _input_gradient(3, input_size, weight, grad_output, *place, layout, acc_dtype)
 
 
 def conv_transpose1d_weight(
@@ -409,6 +424,7 @@ def conv_transpose1d_weight(
     *,
     output_size: IntOrInts | None = None,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv_transpose1d` with respect to its weight.
 
@@ -420,7 +436,7 @@ def conv_transpose1d_weight(
         Shape of the weight, `(C_in, C_out // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, output_padding, groups, dilation, output_size
+    stride, padding, output_padding, groups, dilation, output_size, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
@@ -444,7 +460,7 @@ def conv_transpose1d_weight(
     np.float64(2.0)
     """
     place = (stride, padding, output_padding, groups, dilation, output_size)
-    return _weight_gradient(1, input, weight_size, grad_output, *place, layout)
+    return _weight_gradient(1, input, weight_size, grad_output, *place, layout, acc_dtype)
 
 
 def conv_transpose2d_weight(
@@ -459,6 +475,7 @@ def conv_transpose2d_weight(
     *,
     output_size: IntOrInts | None = None,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv_transpose2d` with respect to its weight.
 
@@ -470,7 +487,7 @@ def conv_transpose2d_weight(
         Shape of the weight, `(C_in, C_out // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, output_padding, groups, dilation, output_size
+    stride, padding, output_padding, groups, dilation, output_size, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
@@ -494,7 +511,7 @@ def conv_transpose2d_weight(
     np.float64(4.0)
     """
     place = (stride, padding, output_padding, groups, dilation, output_size)
-    return _weight_gradient(2, input, weight_size, grad_output, *place, layout)
+    return _weight_gradient(2, input, weight_size, grad_output, *place, layout, acc_dtype)
 
 
 def conv_transpose3d_weight(
@@ -509,6 +526,7 @@ def conv_transpose3d_weight(
     *,
     output_size: IntOrInts | None = None,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `conv_transpose3d` with respect to its weight.
 
@@ -520,7 +538,7 @@ def conv_transpose3d_weight(
         Shape of the weight, `(C_in, C_out // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, output_padding, groups, dilation, output_size
+    stride, padding, output_padding, groups, dilation, output_size, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
@@ -544,7 +562,7 @@ def conv_transpose3d_weight(
     np.float64(8.0)
     """
     place = (stride, padding, output_padding, groups, dilation, output_size)
-    return _weight_gradient(3, input, weight_size, grad_output, *place, layout)
+    return _weight_gradient(3, input, weight_size, grad_output, *place, layout, acc_dtype)
 
 
 def _forward(
@@ -562,11 +580,14 @@ def _forward(
     layout: str,
     algorithm: str | None,
     out: Array | None,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     place = (stride, padding, output_padding, groups, dilation, output_size)
     if algorithm is not None:
         with settings(algorithm=algorithm):
-            return _forward(rank, input, weight, bias, *place, activation, layout, None, out)
+            return _forward(
+                rank, input, weight, bias, *place, activation, layout, None, out, acc_dtype
+            )
     if bias is None:
         x, w = promoted(input=input, weight=weight)
         b = None
@@ -576,6 +597,7 @@ def _forward(
         *("input_gradient", rank, x.shape, w.shape, *place, x.dtype),
         activation=activation,
         layout=layout,
+        acc_dtype=acc_dtype,
     )
     if b is not None:
         check_transposed_bias(b.shape, problem)
@@ -615,13 +637,14 @@ def _input_gradient(
     dilation: IntOrInts,
     output_size: IntOrInts | None,
     layout: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     w, gy = promoted(weight=weight, grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
     place = (stride, padding, output_padding, groups, dilation, output_size)
     problem = transposed_problem(*("forward", rank, shape, w.shape, *place, w.dtype), layout=layout)
     check_transposed_gradient(problem, gy.shape, len(shape) == rank + 1)
-    return like_input(solve(problem, (with_batch(gy, rank), w, None)), shape, rank)
+    return like_input(solve(problem, (with_batch(gy, rank), conjugated(w), None)), shape, rank)
 
 
 def _weight_gradient(
@@ -636,12 +659,15 @@ def _weight_gradient(
     dilation: IntOrInts,
     output_size: IntOrInts | None,
     layout: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     x, gy = promoted(input=input, grad_output=grad_output)
     shape = parameters.shape("weight_size", weight_size)
     place = (stride, padding, output_padding, groups, dilation, output_size)
     problem = transposed_problem(
-        *("weight_gradient", rank, x.shape, shape, *place, x.dtype), layout=layout
+        *("weight_gradient", rank, x.shape, shape, *place, x.dtype),
+        layout=layout,
+        acc_dtype=acc_dtype,
     )
     check_transposed_gradient(problem, gy.shape, x.ndim == rank + 1)
-    return solve(problem, (with_batch(gy, rank), with_batch(x, rank)))
+    return solve(problem, (with_batch(gy, rank), conjugated(with_batch(x, rank))))

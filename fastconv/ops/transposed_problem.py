@@ -9,8 +9,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastconv import activations, parameters
+from fastconv.dtypes import Dtype, accumulator
 from fastconv.errors import ParameterError
 from fastconv.geometry import batched_shape, transposed_geometry
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
@@ -32,6 +34,7 @@ def transposed_problem(
     *,
     activation: str | None = None,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Problem:
     """Return the problem whose input gradient takes `input` to the transposed convolution's output.
 
@@ -63,6 +66,7 @@ def transposed_problem(
         dtype,
         activations.checked(activation),
         layout,
+        None if acc_dtype is None else accumulator(dtype, acc_dtype),
     )
 
 
@@ -91,8 +95,11 @@ def _cached(
     dtype: np.dtype[Any],
     activation: str | None,
     layout: str,
+    acc: Dtype | None,
 ) -> Problem:
     shape = batched_shape("input", input, rank)
     place = (stride, padding, output_padding, dilation, groups, output_size)
     geometry = transposed_geometry(shape, weight, *place)
-    return Problem("conv", direction, geometry, dtype, activation=activation, layout=layout)
+    return Problem(
+        "conv", direction, geometry, dtype, activation=activation, layout=layout, acc=acc
+    )

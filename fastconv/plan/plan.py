@@ -8,6 +8,7 @@ import numpy as np
 
 from fastconv.activations import activate
 from fastconv.algorithms import Algorithm, Inputs, Outputs, Packed
+from fastconv.bounds import check_sums, sums_integers
 from fastconv.dtypes import Array
 from fastconv.lowering.pad import fold_padding, pad
 from fastconv.plan.settings import Settings
@@ -101,10 +102,17 @@ class Plan:
         return self.problem.flops
 
     def run(self, inputs: Inputs, outputs: Outputs) -> None:
-        """Solve the problem into `outputs`; floating-point warnings are left to the values."""
+        """Solve the problem into `outputs`; floating-point warnings are left to the values.
+
+        Raises
+        ------
+        AccumulatorError
+            If sums of integers could leave their accumulator; `outputs` are then as they were.
+        """
         if self._quiet:
             self._run(inputs, outputs)
             return
+        check_sums(self.problem, inputs)
         with np.errstate(all="ignore"):
             if self.limits_blas:
                 with limited_threads(self.threads):
@@ -133,15 +141,25 @@ class Plan:
         bias = None
         if self._is_input_gradient and len(inputs) > 2:
             *inputs, bias = inputs  # type: ignore[assignment]
-        if self.problem.padding:
-            self._solve_padded(tuple(inputs), outputs)
+        solve = self._solve_padded if self.problem.padding else self._solve_in_layout
+        if bias is None:
+            solve(tuple(inputs), outputs)
         else:
-            self._solve_in_layout(inputs, outputs)
-        if bias is not None:
-            with np.errstate(all="ignore"):
-                outputs[0][...] += along_channels(bias, self.problem)
+            self._solve_with_bias(solve, tuple(inputs), bias, outputs[0])
         if self._activation is not None:
             activate(self._activation, outputs[0])
+
+    def _solve_with_bias(
+        self, solve: Callable[[Inputs, Outputs], None], inputs: Inputs, bias: Array, y: Array
+    ) -> None:
+        """Add the bias to the sums before they are rounded to the dtype of the result."""
+        kept = self.problem.accumulator
+        sums = y if y.dtype == kept else np.empty(y.shape, kept)
+        solve(inputs, (sums,))
+        with np.errstate(all="ignore"):
+            sums += along_channels(bias.astype(kept, copy=False), self.problem)
+        if sums is not y:
+            np.copyto(y, sums, casting="unsafe")
 
     def _solve_padded(self, inputs: Inputs, outputs: Outputs) -> None:
         """Pad a copy of the input, or fold the padding of its gradient back."""
@@ -150,9 +168,9 @@ class Plan:
             self._solve_in_layout((pad(inputs[0], padding, mode), *inputs[1:]), outputs)
             return
         (gx,) = outputs
-        padded = np.empty(self.problem.on_padded.x_shape, gx.dtype)
+        padded = np.empty(self.problem.on_padded.x_shape, self.problem.accumulator)
         self._solve_in_layout(inputs, (padded,))
-        gx[...] = fold_padding(padded, padding, mode)
+        np.copyto(gx, fold_padding(padded, padding, mode), casting="unsafe")
 
     def _solve_in_layout(self, inputs: Inputs, outputs: Outputs) -> None:
         if is_native(self.chosen, self.problem):
@@ -203,6 +221,8 @@ class Plan:
     def _quiet(self) -> bool:
         """Whether nothing can warn, nor use BLAS: to set either takes longer than some kernels."""
         compiled = getattr(self.chosen, "compiled", False)
+        if sums_integers(self.problem):
+            return False
         return compiled and not self.limits_blas and self._activation is None
 
     def __str__(self) -> str:

@@ -78,7 +78,8 @@ def _scratch(algorithm: Algorithm, problem: Problem, limit: int) -> int:
     x, y = (
         math.prod(shape) for shape in (problem.geometry.input_shape, problem.geometry.output_shape)
     )
-    needed += (x + y) * problem.dtype.itemsize
+    itemsize = max(problem.dtype.itemsize, problem.result_dtype.itemsize)
+    needed += (x + y) * itemsize
     if problem.indices or problem.operation == "scatter":
         needed += y * INDEX_BYTES
     return needed

@@ -74,5 +74,6 @@ def test_agree_with_each_other_on_any_problem(problem):
 def test_without_bias(line, name, by_oracle):
     problem, (x, w, b), (with_bias,) = by_oracle(line)
     channels_last = problem.layout == "channels_last"
+    b = b.astype(with_bias.dtype)
     without = with_bias - b.reshape(-1, *(1,) * (0 if channels_last else problem.conv.rank))
     check(solved(problem, (x, w, None), name), (without,))

@@ -1,6 +1,7 @@
 from importlib.resources import files
 
 from fastconv.cli.problems import edge_problems
+from fastconv.dtypes import with_bfloat16
 from fastconv.problem import DIRECTIONS
 
 PROBLEMS = edge_problems()
@@ -24,10 +25,11 @@ def test_no_line_is_there_twice():
     assert len(PROBLEMS) == len(set(PROBLEMS)) >= 80
 
 
-def test_every_operation_and_direction_in_both_dtypes():
+def test_every_operation_direction_and_dtype():
     found = {(problem.operation, problem.direction) for problem in PROBLEMS}
     assert found == {(name, way) for name, ways in DIRECTIONS.items() for way in ways}
-    assert {problem.dtype.name for problem in PROBLEMS} == {"float32", "float64"}
+    assert {problem.dtype.name for problem in PROBLEMS} == set(with_bfloat16())
+    assert has(lambda problem: problem.acc is not None)
 
 
 def test_every_rank():

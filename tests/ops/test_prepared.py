@@ -17,7 +17,7 @@ from tests.helpers import NAMES, accepting, all_lines, inputs_of, ints, place_of
 LINES = [
     line
     for line in all_lines()
-    if line.startswith("conv forward") and Problem.parse(line).conv.rank <= 3
+    if line.startswith("conv forward") and "acc=" not in line and Problem.parse(line).conv.rank <= 3
 ]
 
 
@@ -46,10 +46,10 @@ def test_every_algorithm(name):
         problem = Problem.parse(line)
         x, w, b = inputs_of(problem)
         parameters = (*place_of(problem), problem.conv.groups)
-        layer = F.prepare_conv(w, b, *parameters, activation="relu6", layout=problem.layout)
+        last = {"activation": None if w.dtype.kind == "c" else "relu6", "layout": problem.layout}
+        layer = F.prepare_conv(w, b, *parameters, **last)
         with F.settings(algorithm=name):
             got = layer(x)
-        last = {"activation": "relu6", "layout": problem.layout}
         same(got, conv(problem)(x, w, b, *parameters, **last))
 
 
@@ -234,7 +234,7 @@ BAD = {
         ParameterError,
         "^activation: ",
     ),
-    "dtype": (lambda: F.prepare_conv(ints(3, 1, 3).astype(complex)), DtypeError, "weight"),
+    "dtype": (lambda: F.prepare_conv(np.ones((3, 1, 3), "g")), DtypeError, "weight"),
     "masked": (lambda: F.prepare_conv(np.ma.ones((3, 1, 3))), DtypeError, "^weight: Masked"),
 }
 
@@ -255,6 +255,6 @@ def test_bad_inputs(forced):
                 layer(np.zeros(shape))
         with pytest.raises(DtypeError, match=r"^input: "):
             layer(np.ma.zeros((1, 3, 5, 5)))
-        with pytest.raises(DtypeError, match="complex"):
-            layer(np.zeros((1, 3, 5, 5), complex))
+        with pytest.raises(DtypeError, match=str(np.dtype("g"))):
+            layer(np.zeros((1, 3, 5, 5), "g"))
         assert layer(np.zeros((0, 3, 5, 5))).shape == (0, 2, 3, 3)

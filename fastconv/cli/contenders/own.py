@@ -17,7 +17,7 @@ from fastconv.algorithms.pointwise import Pointwise
 from fastconv.cli.contenders.contender import Call
 from fastconv.cli.draft import Draft
 from fastconv.cli.operands import operands, run_problem
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, conjugated
 from fastconv.plan import current_settings, plan_for
 from fastconv.plan.threads import limited_threads
 from fastconv.problem import Problem
@@ -62,6 +62,8 @@ class EnginePrepared:
         if problem.operation == "conv" and problem.direction == "forward":
             if problem.conv.fewer_out or problem.padding:
                 return "all positions that fit, over zeros"
+            if problem.acc is not None:
+                return "no acc_dtype"
             most = problem.conv.rank <= 3
             return None if most else "up to 3 spatial dimensions"
         return "convolutions forward only"
@@ -106,7 +108,7 @@ class PureNumpy:
             plan = plan_for(problem)
 
         def call() -> Array:
-            result: Array = np.empty(plan.output_shape, problem.dtype)
+            result: Array = np.empty(plan.output_shape, problem.result_dtype)
             plan.run(inputs, (result,))
             return result
 
@@ -197,16 +199,18 @@ def _conv(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     stride, padding, dilation = _steps(problem)
     steps = (stride, padding, dilation, geometry.groups)
     first, second, *rest = inputs
+    chosen = {} if problem.acc is None else {"acc_dtype": problem.acc}
     if problem.direction == "forward":
-        function = partial(getattr(module, name), first, second, *rest, *steps)
+        function = partial(getattr(module, name), first, second, *rest, *steps, **chosen)
         if problem.activation is None and problem.layout == "channels_first":
             return function
         return partial(function, activation=problem.activation, layout=problem.layout)
+    first = conjugated(first)  # which the gradient undoes: problems are bilinear
     if problem.direction == "input_gradient":
-        return partial(
-            getattr(module, f"{name}_input"), geometry.input_shape, first, second, *steps
-        )
-    return partial(getattr(module, f"{name}_weight"), first, geometry.weight_shape, second, *steps)
+        function = partial(getattr(module, f"{name}_input"), geometry.input_shape, first)
+        return partial(function, second, *steps, **chosen)
+    function = partial(getattr(module, f"{name}_weight"), first, geometry.weight_shape)
+    return partial(function, second, *steps, **chosen)
 
 
 def _columns(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
@@ -214,6 +218,7 @@ def _columns(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     how: dict[str, Any] = {"padding_mode": problem.padding_mode, "dialect": problem.dialect}
     place = (window.kernel, *_steps(problem))
     if problem.direction == "input_gradient":
+        how["acc_dtype"] = problem.acc
         return partial(module.col2im, inputs[0], window.sizes, *place, **how)
     if inputs[1] is not None and problem.padding_mode == "zeros":
         how["pad_value"] = inputs[1][()]

@@ -24,6 +24,8 @@ class PyTorch:
         """Accept convolutions in all directions and pools forward, padded alike on both sides."""
         if problem.layout != "channels_first":
             return "channels first only"
+        if problem.not_compiled is not None:
+            return "float32 and float64 only"
         if problem.operation not in ("conv", "max_pool", "avg_pool") or problem.indices:
             return "convolutions and pools only"
         if problem.operation != "conv" and problem.direction != "forward":

@@ -25,6 +25,8 @@ class WindowView:
             return "channels first only"
         if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
             return "all positions that fit, over zeros"
+        if problem.not_compiled is not None:
+            return "float32 and float64 only"
         if problem.operation == "conv":
             plain = problem.direction == "forward" and problem.activation is None
             return None if plain else "forward only, no activation"
