@@ -23,6 +23,20 @@ from fastconv.errors import (
     PlanError,
     ShapeError,
 )
+from fastconv.ops.adaptive_pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool1d_backward,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    adaptive_avg_pool3d,
+    adaptive_avg_pool3d_backward,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_backward,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_backward,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_backward,
+)
 from fastconv.ops.avg_pool import (
     avg_pool1d,
     avg_pool1d_backward,
@@ -43,6 +57,25 @@ from fastconv.ops.conv_gradients import (
     conv3d_weight,
 )
 from fastconv.ops.explain import explain
+from fastconv.ops.fractional_pool import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_backward,
+    fractional_max_pool3d,
+    fractional_max_pool3d_backward,
+)
+from fastconv.ops.global_pool import (
+    global_avg_pool,
+    global_lp_pool,
+    global_max_pool,
+)
+from fastconv.ops.lp_pool import (
+    lp_pool1d,
+    lp_pool1d_backward,
+    lp_pool2d,
+    lp_pool2d_backward,
+    lp_pool3d,
+    lp_pool3d_backward,
+)
 from fastconv.ops.max_pool import (
     max_pool1d,
     max_pool1d_backward,
@@ -51,7 +84,31 @@ from fastconv.ops.max_pool import (
     max_pool3d,
     max_pool3d_backward,
 )
+from fastconv.ops.max_unpool import (
+    max_unpool1d,
+    max_unpool1d_backward,
+    max_unpool2d,
+    max_unpool2d_backward,
+    max_unpool3d,
+    max_unpool3d_backward,
+)
+from fastconv.ops.min_pool import (
+    min_pool1d,
+    min_pool1d_backward,
+    min_pool2d,
+    min_pool2d_backward,
+    min_pool3d,
+    min_pool3d_backward,
+)
 from fastconv.ops.prepared import PreparedConv, prepare_conv
+from fastconv.ops.quantile_pool import (
+    median_pool1d,
+    median_pool2d,
+    median_pool3d,
+    quantile_pool1d,
+    quantile_pool2d,
+    quantile_pool3d,
+)
 from fastconv.ops.separable import separable_conv1d, separable_conv2d, separable_conv3d
 from fastconv.ops.streaming import causal_conv1d
 from fastconv.ops.transposed import (
@@ -81,6 +138,18 @@ __all__ = [
     "PreparedConv",
     "Problem",
     "ShapeError",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool1d_backward",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_avg_pool3d",
+    "adaptive_avg_pool3d_backward",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool1d_backward",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_backward",
+    "adaptive_max_pool3d",
+    "adaptive_max_pool3d_backward",
     "avg_pool1d",
     "avg_pool1d_backward",
     "avg_pool2d",
@@ -113,15 +182,46 @@ __all__ = [
     "conv_transpose3d_weight",
     "explain",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_backward",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_backward",
+    "global_avg_pool",
+    "global_lp_pool",
+    "global_max_pool",
     "im2col",
     "info",
+    "lp_pool1d",
+    "lp_pool1d_backward",
+    "lp_pool2d",
+    "lp_pool2d_backward",
+    "lp_pool3d",
+    "lp_pool3d_backward",
     "max_pool1d",
     "max_pool1d_backward",
     "max_pool2d",
     "max_pool2d_backward",
     "max_pool3d",
     "max_pool3d_backward",
+    "max_unpool1d",
+    "max_unpool1d_backward",
+    "max_unpool2d",
+    "max_unpool2d_backward",
+    "max_unpool3d",
+    "max_unpool3d_backward",
+    "median_pool1d",
+    "median_pool2d",
+    "median_pool3d",
+    "min_pool1d",
+    "min_pool1d_backward",
+    "min_pool2d",
+    "min_pool2d_backward",
+    "min_pool3d",
+    "min_pool3d_backward",
     "prepare_conv",
+    "quantile_pool1d",
+    "quantile_pool2d",
+    "quantile_pool3d",
     "separable_conv1d",
     "separable_conv2d",
     "separable_conv3d",

@@ -134,10 +134,6 @@ def activate(name: str, y: Array) -> None:
         apply(flat[start : start + CHUNK])
 
 
-FUSED = ("relu", "relu6", "leaky_relu")
-"""Those that compiled tiles apply themselves."""
-
-
-def fused_code(name: str | None) -> int:
-    """Return the number by which kernels know an activation that they apply; else 0."""
-    return ACTIVATIONS[name].code if name in FUSED else 0
+def code_of(name: str | None) -> int:
+    """Return the number by which kernels know an activation; 0 for none."""
+    return 0 if name is None else ACTIVATIONS[name].code

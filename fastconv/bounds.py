@@ -19,7 +19,7 @@ from fastconv.problem import Problem
 Range = tuple[int, int]
 """The least and the largest element of an array, and 0, for padding counts."""
 MULTIPLYING = ("conv",)
-ADDING = ("avg_pool", "scatter", "columns")
+ADDING = ("avg_pool", "adaptive_avg_pool", "scatter", "columns")
 """Operations whose sums are checked; those that only move or compare values have none."""
 
 
@@ -76,6 +76,8 @@ def terms(problem: Problem) -> int:
         return max(1, geometry.batch * geometry.positions)
     if problem.operation == "scatter":
         return max(1, math.prod(problem.scatter.out))
+    if problem.operation == "adaptive_avg_pool":
+        return problem.adaptive.terms(problem.direction == "forward")
     window = problem.window
     return window.taps * _copies(problem)
 
@@ -126,9 +128,10 @@ def _to_change(problem: Problem, what: str) -> str:
     """Return the parameter that a caller would change."""
     if what == "averages":
         return "divisor_override"
-    if problem.operation == "avg_pool" or problem.operation == "scatter":
-        forward = (problem.operation, problem.direction) == ("avg_pool", "forward")
-        return "input" if forward else "grad_output"
+    if problem.operation.endswith("avg_pool"):
+        return "input" if problem.direction == "forward" else "grad_output"
+    if problem.operation == "scatter":
+        return "grad_output"
     return "acc_dtype"
 
 

@@ -60,10 +60,21 @@ class Axis:
         first = low * self.stride + tap * self.dilation - self.before
         return slice(first, first + (high - low - 1) * self.stride + 1, self.stride)
 
+    def span(self, position: int) -> slice:
+        """Return the input elements of one window; an empty slice where it holds none."""
+        first = position * self.stride - self.before
+        low = max(0, -(first // self.dilation))
+        high = min(self.kernel, -((first - self.size) // self.dilation))
+        if low >= high:
+            return slice(0, 0)
+        start = first + low * self.dilation
+        return slice(start, start + (high - low - 1) * self.dilation + 1, self.dilation)
+
     def counts(self, include_pad: bool) -> tuple[int, ...]:
         """Return, per output position, how many taps lie in the input (or in its padding too).
 
-        What `ceil_mode` lets a window overhang beyond the padding never counts.
+        What rounding lets a window overhang beyond the padding never counts; a window of nothing
+        else counts 1 where padding counts, so that its average is 0.
         """
         return _counts(self, include_pad)
 
@@ -75,8 +86,31 @@ def _counts(axis: Axis, include_pad: bool) -> tuple[int, ...]:
     for start in range(-axis.before, -axis.before + axis.out * axis.stride, axis.stride):
         first = max(0, -((start - low) // axis.dilation))
         stop = min(axis.kernel, -((start - high) // axis.dilation))
-        counts.append(max(0, stop - first))
+        counts.append(max(int(include_pad), stop - first))
     return tuple(counts)
+
+
+@dataclass(frozen=True, slots=True)
+class UnevenAxis:
+    """One spatial dimension cut into `out` windows, as equal as may be, that cover it.
+
+    Window `o` holds the elements `[floor(o * size / out), ceil((o + 1) * size / out))`. Element `i`
+    is in the windows of the same formula with size and out exchanged.
+    """
+
+    size: int
+    out: int
+
+    @property
+    def kernel(self) -> int:
+        """Elements of the longest window."""
+        # what flooring the start adds is a multiple of the gcd over out, and less than 1
+        return 1 + -(-(self.size - math.gcd(self.size, self.out)) // self.out)
+
+    def span(self, position: int) -> slice:
+        """Return the input elements of one window."""
+        start = position * self.size // self.out
+        return slice(start, -(-(position + 1) * self.size // self.out))
 
 
 @dataclass(frozen=True)
@@ -86,7 +120,7 @@ class WindowGeometry:
     batch: int
     channels: int
     axes: tuple[Axis, ...]
-    ceil_mode: bool = False
+    rounding: str = "floor"
 
     @cached_property
     def rank(self) -> int:
@@ -107,6 +141,11 @@ class WindowGeometry:
     def out(self) -> tuple[int, ...]:
         """Spatial sizes of the output."""
         return tuple(axis.out for axis in self.axes)
+
+    @property
+    def ceil_mode(self) -> bool:
+        """Whether the number of windows is rounded up as PyTorch does."""
+        return self.rounding == "ceil"
 
     @cached_property
     def taps(self) -> int:
@@ -201,6 +240,43 @@ class ScatterGeometry:
         """`(N, C, *out)`: the shape of values and indices."""
         return (self.batch, self.channels, *self.out)
 
+    @cached_property
+    def work(self) -> int:
+        """Values that are moved."""
+        return math.prod(self.output_shape)
+
+
+@dataclass(frozen=True)
+class AdaptiveGeometry(ScatterGeometry):
+    """Planes of `(N, C, *sizes)` cut into `(N, C, *out)` windows that cover them."""
+
+    @cached_property
+    def axes(self) -> tuple[UnevenAxis, ...]:
+        """How each spatial dimension is cut."""
+        return tuple(map(UnevenAxis, self.sizes, self.out))
+
+    @cached_property
+    def work(self) -> int:
+        """Elements that the windows hold, those of the longest for all."""
+        return math.prod(self.output_shape) * self.terms(True)
+
+    def terms(self, forward: bool) -> int:
+        """Return the elements of the largest window, or the most windows that hold an element."""
+        axes = self.axes if forward else tuple(map(UnevenAxis, self.out, self.sizes))
+        return math.prod(axis.kernel for axis in axes)
+
+
+@dataclass(frozen=True)
+class FractionalGeometry(ScatterGeometry):
+    """Windows of `kernel` elements at any `(N, C, *out)` places of planes `(N, C, *sizes)`."""
+
+    kernel: tuple[int, ...]
+
+    @cached_property
+    def work(self) -> int:
+        """Elements that the windows hold."""
+        return math.prod(self.output_shape) * math.prod(self.kernel)
+
 
 MOST_AXES = 31
 """A window view has two axes for each spatial one, and NumPy has 64."""
@@ -225,7 +301,7 @@ def window_geometry(
     stride: Ints,
     padding: Padding,
     dilation: Ints,
-    ceil_mode: bool = False,
+    rounding: str = "floor",
 ) -> WindowGeometry:
     """Place windows over `(N, C, *sizes)`.
 
@@ -234,8 +310,8 @@ def window_geometry(
     ShapeError
         If a window does not fit the padded input or a result would be absurdly large.
     """
-    axes = _axes(input_shape, kernel, stride, padding, dilation, ceil_mode)
-    geometry = WindowGeometry(input_shape[0], input_shape[1], axes, ceil_mode)
+    axes = _axes(input_shape, kernel, stride, padding, dilation, rounding)
+    geometry = WindowGeometry(input_shape[0], input_shape[1], axes, rounding)
     _check_elements("columns", geometry.columns_shape)
     return geometry
 
@@ -270,7 +346,7 @@ def conv_geometry(
             f"weight: shape {weight_shape} with groups={groups} expects an input of "
             f"{weight_shape[1] * groups} channels, got input shape {input_shape}"
         )
-    axes = _axes(input_shape, weight_shape[2:], stride, padding, dilation, False)
+    axes = _axes(input_shape, weight_shape[2:], stride, padding, dilation, "floor")
     if out:
         axes = tuple(_with_out(axis, size) for axis, size in zip(axes, out, strict=True))
     geometry = ConvGeometry(
@@ -397,19 +473,71 @@ def check_padding_mode(axes: tuple[Axis, ...], mode: str) -> None:
             )
 
 
+def adaptive_geometry(input_shape: tuple[int, ...], out: tuple[int, ...]) -> AdaptiveGeometry:
+    """Cut planes of `(N, C, *sizes)` into `out` windows along each axis."""
+    geometry = AdaptiveGeometry(input_shape[0], input_shape[1], input_shape[2:], out)
+    _check_elements("input_size", geometry.input_shape)
+    _check_elements("output_size", geometry.output_shape)
+    return geometry
+
+
+def fractional_geometry(
+    input_shape: tuple[int, ...], kernel: tuple[int, ...], out: tuple[int, ...]
+) -> FractionalGeometry:
+    """Place `out` windows of `kernel` elements along each axis of `(N, C, *sizes)`.
+
+    Raises
+    ------
+    ShapeError
+        If so many windows cannot begin at different elements.
+    """
+    for index, (size, taps, count) in enumerate(zip(input_shape[2:], kernel, out, strict=True)):
+        if count + taps - 1 > size:
+            raise ShapeError(
+                f"output_size: {count} windows of {taps} elements need {count + taps - 1} "
+                f"elements in spatial dimension {index}, got {size}"
+            )
+    return FractionalGeometry(input_shape[0], input_shape[1], input_shape[2:], out, kernel)
+
+
+def unpooled_sizes(
+    out: Ints, kernel: Ints, stride: Ints, padding: tuple[tuple[int, int], ...], given: Ints | None
+) -> tuple[int, ...]:
+    """Return the sizes of what was pooled: given ones, if pooling them could have given `out`.
+
+    Raises
+    ------
+    ShapeError
+        If they are a stride or more away from those that leave nothing over, or those are none.
+    """
+    places = zip(out, kernel, stride, padding, strict=True)
+    least = [(n - 1) * s + k - before - after for n, k, s, (before, after) in places]
+    if given is None:
+        if min(least) < 1:
+            raise ShapeError(f"padding: {padding} leaves no elements, sizes would be {least}")
+        return tuple(least)
+    for index, (size, default, step) in enumerate(zip(given, least, stride, strict=True)):
+        if not default - step < size < default + step:
+            raise ShapeError(
+                f"output_size: expected between {default - step} and {default + step}, both "
+                f"excluded, in spatial dimension {index}, got {size}"
+            )
+    return given
+
+
 def _axes(
     input_shape: tuple[int, ...],
     kernel: Ints,
     stride: Ints,
     padding: Padding,
     dilation: Ints,
-    ceil_mode: bool,
+    rounding: str,
 ) -> tuple[Axis, ...]:
     axes = []
     for index, size in enumerate(input_shape[2:]):
         form = padding if isinstance(padding, str) else padding[index]
         axes.append(
-            _axis(index, size, kernel[index], stride[index], dilation[index], form, ceil_mode)
+            _axis(index, size, kernel[index], stride[index], dilation[index], form, rounding)
         )
     return tuple(axes)
 
@@ -421,13 +549,13 @@ def _axis(
     stride: int,
     dilation: int,
     padding: str | tuple[int, int],
-    ceil_mode: bool,
+    rounding: str,
 ) -> Axis:
     extent = dilation * (kernel - 1) + 1
     before, after = _same(size, extent, stride, padding) if isinstance(padding, str) else padding
     room = size + before + after - extent
-    out = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
-    if ceil_mode and (out - 1) * stride >= size + before:
+    out = (room + (0 if rounding == "floor" else stride - 1)) // stride + 1
+    if rounding == "ceil" and (out - 1) * stride >= size + before:
         out -= 1  # a window may not start in the padding after the input
     if out < 1:
         raise ShapeError(

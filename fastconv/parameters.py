@@ -12,11 +12,15 @@ from fastconv.errors import ParameterError
 Ints = tuple[int, ...]
 Padding = str | tuple[tuple[int, int], ...]
 IntOrInts = int | Sequence[int]
+SizeLike = int | None | Sequence[int | None]
+RatioLike = float | Sequence[float] | None
 PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
 PADDING_NAMES = ("valid", "same", "same_lower")
 LAYOUTS = ("channels_first", "channels_last")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+ROUNDINGS = ("floor", "ceil", "cover_all")
+NANS = ("propagate", "ignore")
 LARGEST = 2**40
 
 
@@ -104,6 +108,80 @@ def padding_mode(name: Any) -> str:
     if not isinstance(name, str) or name not in PADDING_MODES:
         raise ParameterError(f"padding_mode: expected one of {PADDING_MODES}, got {name!r}")
     return name
+
+
+def rounding(value: Any, ceil_mode: Any = False) -> str:
+    """Return how many windows there are: "floor", "ceil" or "cover_all"; None asks `ceil_mode`."""
+    if value is None:
+        return "ceil" if ceil_mode else "floor"
+    if not isinstance(value, str) or value not in ROUNDINGS:
+        raise ParameterError(f"rounding: expected one of {ROUNDINGS}, got {value!r}")
+    if ceil_mode and value != "ceil":
+        raise ParameterError(f"rounding: {value!r} contradicts ceil_mode={ceil_mode!r}")
+    return value
+
+
+def nan(value: Any) -> str:
+    """Return "propagate" or "ignore", or refuse."""
+    if not isinstance(value, str) or value not in NANS:
+        raise ParameterError(f"nan: expected one of {NANS}, got {value!r}")
+    return value
+
+
+def real(name: str, value: Any) -> float:
+    """Return a number as a float; bool, NaN and what is no real number are refused."""
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+        raise ParameterError(f"{name}: expected a number, got {value!r}")
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ParameterError(f"{name}: expected a number, got {value!r}") from None
+    if found != found:
+        raise ParameterError(f"{name}: expected a number, got {value!r}")
+    return found
+
+
+def norm(name: str, value: Any) -> float:
+    """Return the power of a norm: a number above 0, or infinity."""
+    found = real(name, value)
+    if found <= 0:
+        raise ParameterError(f"{name}: expected a number above 0, got {value!r}")
+    return found
+
+
+def quantile(name: str, value: Any) -> float:
+    """Return a number from 0 to 1."""
+    found = real(name, value)
+    if not 0 <= found <= 1:
+        raise ParameterError(f"{name}: expected a number from 0 to 1, got {value!r}")
+    return found
+
+
+def sizes(name: str, value: Any, given: Ints) -> Ints:
+    """Return an output's size along each dimension; None keeps the given one."""
+    items = _items(value)
+    if items is None:
+        items = (value,) * len(given)
+    if len(items) != len(given):
+        raise ParameterError(
+            f"{name}: expected an integer, None or {len(given)} of them, got {value!r}"
+        )
+    return tuple(
+        size if item is None else integer(name, item)
+        for item, size in zip(items, given, strict=True)
+    )
+
+
+def ratios(name: str, value: Any, rank: int) -> tuple[float, ...]:
+    """Return a part, above 0 and up to 1, for each dimension."""
+    items = _items(value)
+    items = (value,) if items is None else items
+    if len(items) not in (1, rank):
+        raise ParameterError(f"{name}: expected a number or {rank} of them, got {value!r}")
+    found = tuple(real(name, item) for item in items)
+    if not all(0 < item <= 1 for item in found):
+        raise ParameterError(f"{name}: expected numbers above 0 and up to 1, got {value!r}")
+    return found * rank if len(found) == 1 else found
 
 
 def rank_of(value: Any) -> int | None:

@@ -21,45 +21,80 @@ from fastconv import activations, dialects, parameters
 from fastconv.dtypes import UINT64, Dtype, accumulator, row_of
 from fastconv.errors import DtypeError, ParameterError, ShapeError
 from fastconv.geometry import (
+    AdaptiveGeometry,
     ConvGeometry,
+    FractionalGeometry,
     ScatterGeometry,
     WindowGeometry,
+    adaptive_geometry,
     batched_shape,
     check_padding_mode,
     conv_geometry,
+    fractional_geometry,
     scatter_geometry,
     window_geometry,
 )
 
-Operation = Literal["conv", "max_pool", "avg_pool", "columns", "scatter"]
+Operation = Literal[
+    "conv",
+    "max_pool",
+    "min_pool",
+    "avg_pool",
+    "lp_pool",
+    "quantile_pool",
+    "adaptive_max_pool",
+    "adaptive_avg_pool",
+    "fractional_max_pool",
+    "columns",
+    "scatter",
+    "unpool",
+    "gather",
+]
 Direction = Literal["forward", "input_gradient", "weight_gradient"]
 Geometry = ConvGeometry | WindowGeometry | ScatterGeometry
 
 DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "conv": ("forward", "input_gradient", "weight_gradient"),
     "max_pool": ("forward",),
+    "min_pool": ("forward",),
     "avg_pool": ("forward", "input_gradient"),
+    "lp_pool": ("forward", "input_gradient"),
+    "quantile_pool": ("forward",),
+    "adaptive_max_pool": ("forward",),
+    "adaptive_avg_pool": ("forward", "input_gradient"),
+    "fractional_max_pool": ("forward",),
     "columns": ("forward", "input_gradient"),
     "scatter": ("forward",),
+    "unpool": ("forward",),
+    "gather": ("forward",),
 }
 """Operations and their directions. `columns` is im2col, its input gradient col2im; `scatter` adds
-values at flat indices into planes, which is the gradient of a max pool."""
+values at flat indices into planes, which is the gradient of a max pool; `unpool` puts them there,
+and its gradient is `gather`, which takes them from there."""
+
+INTO_PLANES = ("scatter", "unpool")
+"""Operations whose result is the planes themselves."""
+PLANES = (*INTO_PLANES, "gather", "adaptive_max_pool", "adaptive_avg_pool", "fractional_max_pool")
+"""Operations without stride, padding and dilation, whose output sizes are given."""
 
 EVERY = range(16)
 IN_LAYOUT: dict[tuple[str, str], tuple[Collection[int], Collection[int]]] = {
     ("conv", "forward"): ((0,), (0,)),
     ("conv", "input_gradient"): ((1,), (0,)),
     ("conv", "weight_gradient"): ((0, 1), ()),
+    ("fractional_max_pool", "forward"): ((0,), EVERY),
 }
 """Which inputs and which outputs of a problem are in its layout; of those not listed here, all."""
 WITHOUT_LAYOUT = ("columns",)
 """Operations that have channels first only."""
 WITH_PADDING_MODE = ("conv", "columns")
 """Operations whose padding may hold elements of the input."""
+ORDERED = ("max_pool", "min_pool", "quantile_pool", "adaptive_max_pool", "fractional_max_pool")
+"""Operations that compare values."""
+KEEPING = {(operation, "forward") for operation in (*ORDERED, "columns", "unpool", "gather")}
+"""What picks or moves values: results keep their dtype, whatever it is."""
 WITH_ACTIVATION = (("conv", "forward"), ("conv", "input_gradient"))
 """Problems that may end in an activation; the second are transposed convolutions."""
-KEEPING = {("max_pool", "forward"), ("columns", "forward")}
-"""What picks or moves values: results keep their dtype, whatever it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +113,17 @@ class Problem:
     padding_mode: str = "zeros"
     dialect: str = "fastconv"
     acc: Dtype | None = None
+    nan: str = "propagate"
+    norm: float | None = None
+    quantile: float | None = None
 
     def __post_init__(self) -> None:
         """Raise a `DtypeError` for what the dtype does not allow."""
         kind = self.dtype.kind
-        if self.operation == "max_pool" and kind == "c":
+        if self.operation in ORDERED and kind == "c":
             raise DtypeError(f"input: {self.dtype} numbers have no order, so no maximum")
+        if self.operation == "lp_pool" and kind in "biuc":
+            raise DtypeError(f"input: norms are of floating dtypes, not of {self.dtype}")
         if self.activation is not None:
             activations.check_dtype(self.activation, self.dtype)
         if self.acc is not None and not self._chooses_accumulator:
@@ -122,6 +162,16 @@ class Problem:
         return cast(ScatterGeometry, self.geometry)
 
     @cached_property
+    def adaptive(self) -> AdaptiveGeometry:
+        """The geometry of an adaptive pool."""
+        return cast(AdaptiveGeometry, self.geometry)
+
+    @cached_property
+    def fractional(self) -> FractionalGeometry:
+        """The geometry of a fractional pool."""
+        return cast(FractionalGeometry, self.geometry)
+
+    @cached_property
     def x_shape(self) -> tuple[int, ...]:
         """The shape of the input, in the problem's layout."""
         return self._in_layout(self.geometry.input_shape)
@@ -146,7 +196,7 @@ class Problem:
         """The shape of what the problem computes."""
         if self.direction == "weight_gradient":
             return self.conv.weight_shape
-        if self.direction == "input_gradient" or self.operation == "scatter":
+        if self.direction == "input_gradient" or self.operation in INTO_PLANES:
             return self.x_shape
         if self.operation == "columns":
             return self.columns_shape
@@ -162,7 +212,7 @@ class Problem:
         """The dtype of what the problem computes."""
         if (self.operation, self.direction) in KEEPING:
             return self.dtype
-        if (self.operation, self.direction) == ("avg_pool", "forward"):
+        if self.operation.endswith("avg_pool") and self.direction == "forward":
             return np.dtype(np.int8) if self.dtype.kind == "b" else self.dtype
         sums = row_of(self.dtype).sums
         return sums if self.acc is None or self.dtype.kind in "fcV" else self.acc
@@ -170,7 +220,7 @@ class Problem:
     @cached_property
     def accumulator(self) -> Dtype:
         """The dtype sums are kept in; averages of integers divide there."""
-        if self.operation == "avg_pool" and self.dtype.kind in "biu":
+        if self.operation.endswith("avg_pool") and self.dtype.kind in "biu":
             return self.dtype if self.dtype == UINT64 else np.dtype(np.int64)
         return row_of(self.dtype).accumulator if self.acc is None else self.acc
 
@@ -222,7 +272,7 @@ class Problem:
         if self.operation == "conv":
             return 2 * self.conv.multiply_adds
         if isinstance(self.geometry, ScatterGeometry):
-            return int(np.prod(self.geometry.output_shape))
+            return self.geometry.work
         if self.operation == "columns" and self.direction == "forward":
             return 0
         window = self.window
@@ -246,12 +296,13 @@ class Problem:
         line : str
             `OPERATION DIRECTION x=SHAPE [key=value ...] DTYPE`. Keys: `w` weight shape, `k` kernel
             size, `s` stride, `p` padding (`BEFORE:AFTER` where they differ), `d` dilation,
-            `g` groups, `ceil`, `indices`, `pad` (whether an average counts padding), `div`
-            divisor override, `act` activation after a convolution, `layout` of the arrays
-            ("last" for channels last; `x` names channels second all the same), `mode` what the
-            padding holds, `dialect` their order, `o` output sizes of a scatter, or of a
-            convolution that leaves away positions at the end, `acc` what sums are kept in where
-            callers chose it.
+            `g` groups, `ceil`, `round` ("cover_all"), `indices`, `pad` (whether an average counts
+            padding), `div` divisor override, `act` activation after a convolution, `layout` of the
+            arrays ("last" for channels last; `x` names channels second all the same), `mode` what
+            the padding holds, `dialect` their order, `o` output sizes of a scatter, an
+            adaptive or a fractional pool, or of a convolution that leaves away positions at the
+            end, `nan` ("ignore"), `norm` of an lp pool, `q` quantile,
+            `acc` what sums are kept in where callers chose it.
 
         Returns
         -------
@@ -301,12 +352,14 @@ class Problem:
             padding_mode=mode,
             dialect=dialects.dialect(fields.get("dialect", "fastconv")).name,
             acc=accumulator(row_of(dtype).dtype, fields.get("acc")),
+            nan=parameters.nan(fields.get("nan", "propagate")),
+            **_reals(operation, fields),
         )
 
 
 _KEYS = (
-    *("x", "w", "k", "s", "p", "d", "g", "o", "ceil", "indices", "pad", "div", "act", "layout"),
-    *("mode", "dialect", "acc"),
+    *("x", "w", "k", "s", "p", "d", "g", "o", "ceil", "round", "indices", "pad", "div"),
+    *("act", "layout", "mode", "dialect", "acc", "nan", "norm", "q"),
 )
 
 
@@ -315,6 +368,8 @@ def _words(problem: Problem) -> list[str]:
     words = [problem.operation, problem.direction, f"x={_joined(geometry.input_shape)}"]
     if isinstance(geometry, ScatterGeometry):
         words.append(f"o={_joined(geometry.out)}")
+        if isinstance(geometry, FractionalGeometry):
+            words.append(f"k={_joined(geometry.kernel)}")
     else:
         words += _window_words(geometry)
     words.append("indices=1" if problem.indices else "")
@@ -325,6 +380,9 @@ def _words(problem: Problem) -> list[str]:
     words.append("" if problem.padding_mode == "zeros" else f"mode={problem.padding_mode}")
     words.append("" if problem.dialect == "fastconv" else f"dialect={problem.dialect}")
     words.append("" if problem.acc is None else f"acc={problem.acc.name}")
+    words.append("" if problem.nan == "propagate" else f"nan={problem.nan}")
+    words.append("" if problem.norm is None else f"norm={problem.norm:.17g}")
+    words.append("" if problem.quantile is None else f"q={problem.quantile:.17g}")
     return [*words, problem.dtype.name]
 
 
@@ -345,7 +403,7 @@ def _window_words(geometry: WindowGeometry) -> list[str]:
         _short("p", pads, "0"),
         _short("d", tuple(str(axis.dilation) for axis in axes), "1"),
         "" if groups == 1 else f"g={groups}",
-        "ceil=1" if geometry.ceil_mode else "",
+        {"floor": "", "ceil": "ceil=1"}.get(geometry.rounding, f"round={geometry.rounding}"),
         f"o={_joined(fewer)}" if fewer else "",
     ]
 
@@ -366,9 +424,8 @@ def _geometry(operation: str, fields: dict[str, str]) -> Geometry:
     if rank < 1:
         raise ShapeError(f"x: expected (N, C, *sizes), got {given}")
     batched_shape("x", given, rank)
-    if operation == "scatter":
-        out = parameters.integers("o", _numbers(fields.get("o", "")), rank)
-        return scatter_geometry(given, out)
+    if operation in PLANES:
+        return _planes_geometry(operation, given, fields)
     stride = parameters.integers("s", _numbers(fields.get("s", "1")), rank)
     dilation = parameters.integers("d", _numbers(fields.get("d", "1")), rank)
     padding = parameters.padding_pairs("p", _pads(fields.get("p", "0")), rank)
@@ -378,7 +435,40 @@ def _geometry(operation: str, fields: dict[str, str]) -> Geometry:
         out = parameters.integers("o", _numbers(fields["o"]), rank) if "o" in fields else ()
         return conv_geometry(given, weight, stride, padding, dilation, groups, out)
     kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
-    return window_geometry(given, kernel, stride, padding, dilation, _flag(fields.get("ceil", "0")))
+    rounding = parameters.rounding(fields.get("round"), _flag(fields.get("ceil", "0")))
+    return window_geometry(given, kernel, stride, padding, dilation, rounding)
+
+
+def _planes_geometry(operation: str, given: tuple[int, ...], fields: dict[str, str]) -> Geometry:
+    rank = len(given) - 2
+    out = parameters.integers("o", _numbers(fields.get("o", "")), rank)
+    if operation == "fractional_max_pool":
+        kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
+        return fractional_geometry(given, kernel, out)
+    if operation.startswith("adaptive"):
+        return adaptive_geometry(given, out)
+    return scatter_geometry(given, out)
+
+
+def _reals(operation: str, fields: dict[str, str]) -> dict[str, float]:
+    """Read the number that an lp pool and a quantile need."""
+    reals = {}
+    for key, owner, name, check in (
+        ("norm", "lp_pool", "norm", parameters.norm),
+        ("q", "quantile_pool", "quantile", parameters.quantile),
+    ):
+        if (key in fields) != (operation == owner):
+            raise ParameterError(f"problem: {owner} and no other has {key}=, not {operation}")
+        if key in fields:
+            reals[name] = check(key, _real(fields[key]))
+    return reals
+
+
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ParameterError(f"problem: expected a number, got {text!r}") from None
 
 
 def _pads(text: str) -> tuple[Any, ...]:

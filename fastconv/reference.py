@@ -17,12 +17,19 @@ import numpy.typing as npt
 
 from fastconv.dtypes import Array
 from fastconv.ops import (
+    adaptive_pool,
     avg_pool,
     bias_gradient,
     columns,
     conv,
     conv_gradients,
+    fractional_pool,
+    global_pool,
+    lp_pool,
     max_pool,
+    max_unpool,
+    min_pool,
+    quantile_pool,
     separable,
     streaming,
     transposed,
@@ -86,6 +93,50 @@ avg_pool3d = _naive(avg_pool.avg_pool3d)
 avg_pool1d_backward = _naive(avg_pool.avg_pool1d_backward)
 avg_pool2d_backward = _naive(avg_pool.avg_pool2d_backward)
 avg_pool3d_backward = _naive(avg_pool.avg_pool3d_backward)
+
+adaptive_avg_pool1d = _naive(adaptive_pool.adaptive_avg_pool1d)
+adaptive_avg_pool1d_backward = _naive(adaptive_pool.adaptive_avg_pool1d_backward)
+adaptive_avg_pool2d = _naive(adaptive_pool.adaptive_avg_pool2d)
+adaptive_avg_pool2d_backward = _naive(adaptive_pool.adaptive_avg_pool2d_backward)
+adaptive_avg_pool3d = _naive(adaptive_pool.adaptive_avg_pool3d)
+adaptive_avg_pool3d_backward = _naive(adaptive_pool.adaptive_avg_pool3d_backward)
+adaptive_max_pool1d = _naive(adaptive_pool.adaptive_max_pool1d)
+adaptive_max_pool1d_backward = _naive(adaptive_pool.adaptive_max_pool1d_backward)
+adaptive_max_pool2d = _naive(adaptive_pool.adaptive_max_pool2d)
+adaptive_max_pool2d_backward = _naive(adaptive_pool.adaptive_max_pool2d_backward)
+adaptive_max_pool3d = _naive(adaptive_pool.adaptive_max_pool3d)
+adaptive_max_pool3d_backward = _naive(adaptive_pool.adaptive_max_pool3d_backward)
+fractional_max_pool2d = _naive(fractional_pool.fractional_max_pool2d)
+fractional_max_pool2d_backward = _naive(fractional_pool.fractional_max_pool2d_backward)
+fractional_max_pool3d = _naive(fractional_pool.fractional_max_pool3d)
+fractional_max_pool3d_backward = _naive(fractional_pool.fractional_max_pool3d_backward)
+global_avg_pool = _naive(global_pool.global_avg_pool)
+global_lp_pool = _naive(global_pool.global_lp_pool)
+global_max_pool = _naive(global_pool.global_max_pool)
+lp_pool1d = _naive(lp_pool.lp_pool1d)
+lp_pool1d_backward = _naive(lp_pool.lp_pool1d_backward)
+lp_pool2d = _naive(lp_pool.lp_pool2d)
+lp_pool2d_backward = _naive(lp_pool.lp_pool2d_backward)
+lp_pool3d = _naive(lp_pool.lp_pool3d)
+lp_pool3d_backward = _naive(lp_pool.lp_pool3d_backward)
+max_unpool1d = _naive(max_unpool.max_unpool1d)
+max_unpool1d_backward = _naive(max_unpool.max_unpool1d_backward)
+max_unpool2d = _naive(max_unpool.max_unpool2d)
+max_unpool2d_backward = _naive(max_unpool.max_unpool2d_backward)
+max_unpool3d = _naive(max_unpool.max_unpool3d)
+max_unpool3d_backward = _naive(max_unpool.max_unpool3d_backward)
+min_pool1d = _naive(min_pool.min_pool1d)
+min_pool1d_backward = _naive(min_pool.min_pool1d_backward)
+min_pool2d = _naive(min_pool.min_pool2d)
+min_pool2d_backward = _naive(min_pool.min_pool2d_backward)
+min_pool3d = _naive(min_pool.min_pool3d)
+min_pool3d_backward = _naive(min_pool.min_pool3d_backward)
+median_pool1d = _naive(quantile_pool.median_pool1d)
+median_pool2d = _naive(quantile_pool.median_pool2d)
+median_pool3d = _naive(quantile_pool.median_pool3d)
+quantile_pool1d = _naive(quantile_pool.quantile_pool1d)
+quantile_pool2d = _naive(quantile_pool.quantile_pool2d)
+quantile_pool3d = _naive(quantile_pool.quantile_pool3d)
 
 
 def prepare_conv(

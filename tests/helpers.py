@@ -11,10 +11,10 @@ import numpy as np
 
 from fastconv import settings
 from fastconv.algorithms import ALGORITHMS
+from fastconv.cli.operands import exact_norm
 from fastconv.cli.problems import edge_problems
-from fastconv.dtypes import lowest
 from fastconv.plan import plan_for
-from tests import oracle, oracle_columns, oracle_padded
+from tests import helpers_pool, oracle, oracle_columns, oracle_padded
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastconv"
@@ -64,15 +64,22 @@ def problem_lines(name):
 def all_lines():
     """Every listed problem: the suite's own, and the edge cases that users check with.
 
-    Those with an activation are `activation_lines`, for they are not linear.
+    Those with an activation are `activation_lines`, for they are not linear; norms that are not
+    exact are `inexact_lines`.
     """
-    lines = problem_lines("smoke") + [str(p) for p in edge_problems() if p.activation is None]
+    plain = [p for p in edge_problems() if p.activation is None and exact_norm(p)]
+    lines = problem_lines("smoke") + list(map(str, plain))
     return list(dict.fromkeys(lines))
 
 
 def activation_lines():
     """The listed problems that end in an activation."""
     return [str(p) for p in edge_problems() if p.activation is not None]
+
+
+def inexact_lines():
+    """The listed problems whose results are rounded even on integers."""
+    return [str(p) for p in edge_problems() if not exact_norm(p)]
 
 
 def place_of(problem):
@@ -110,6 +117,8 @@ def inputs_of(problem, seed=0):
         return array(*geometry.input_shape), np.asarray(1 if dtype.kind in "bu" else -3, dtype)
     if kind == ("columns", "input_gradient"):
         return (array(*problem.columns_shape),)
+    if kind in helpers_pool.INPUTS:
+        return helpers_pool.INPUTS[kind](problem, array, seed)
     if problem.operation == "scatter":
         plane = math.prod(geometry.sizes)
         generator = np.random.default_rng(seed)
@@ -220,24 +229,6 @@ def _conv(problem, inputs):
     return (by.conv_weight_gradient(x, geometry.weight_shape, gy, *place),)
 
 
-def _max_pool(problem, inputs):
-    window = problem.window
-    y, indices = oracle.max_pool(inputs[0], window.kernel, *place_of(problem), window.ceil_mode)
-    if problem.dtype.kind in "biu":  # the oracle's maximum of nothing is -inf
-        y = np.where(indices < 0, int(lowest(problem.dtype)), y)
-    return (y, indices) if problem.indices else (y,)
-
-
-def _avg_pool(problem, inputs):
-    window, place = problem.window, place_of(problem)
-    rule = (problem.count_include_pad, problem.divisor)
-    if problem.dtype.kind in "biu":
-        rule = (*rule, True)
-    if problem.direction == "forward":
-        return (oracle.avg_pool(inputs[0], window.kernel, *place, window.ceil_mode, *rule),)
-    return (oracle.avg_pool_gradient(inputs[0], window.input_shape, window.kernel, *place, *rule),)
-
-
 def _columns(problem, inputs):
     window, how = problem.window, (problem.padding_mode, problem.dialect)
     if problem.direction == "forward":
@@ -253,10 +244,9 @@ def _scatter(problem, inputs):
 
 _BY_ORACLE = {
     "conv": _conv,
-    "max_pool": _max_pool,
-    "avg_pool": _avg_pool,
     "columns": _columns,
     "scatter": _scatter,
+    **helpers_pool.BY_ORACLE,
 }
 
 

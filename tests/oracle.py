@@ -34,13 +34,15 @@ def output_size(
     before, after = padding
     end = before + size + after
     span = 1 + sum(dilation for _ in range(kernel - 1))
-    # A window must end inside; with ceil_mode it may miss the end by less than one stride.
-    limit = end + (stride - 1 if ceil_mode else 0)
+    # A window must end inside; with ceil_mode (or "cover_all") it may miss the end by less than one
+    # stride.
+    rounding = {False: "floor", True: "ceil"}.get(ceil_mode, ceil_mode)
+    limit = end + (0 if rounding == "floor" else stride - 1)
     count = start = 0
     while start + span <= limit:
         count += 1
         start += stride
-    if ceil_mode and start - stride >= before + size:
+    if rounding == "ceil" and start - stride >= before + size:
         count -= 1  # the last window would start in the padding at the end
     return count
 
@@ -192,7 +194,10 @@ def avg_pool(
     divisor_override=None,
     truncate=False,
 ):
-    """The sum of each window over its divisor, truncated if so; 0 / 0 is NaN, or 0 if truncated."""
+    """The sum of each window over its divisor, truncated if so.
+
+    Of nothing it is 0 if padding counts, or truncated; else NaN.
+    """
     x = wide(x)
     rank = x.ndim - 2
     place = (stride or kernel, padding or zeros(rank), dilation or ones(rank))
@@ -206,7 +211,8 @@ def avg_pool(
         divisor = divisor_override or avg_divisor(
             position, sizes, kernel, *place, count_include_pad
         )
-        y[(slice(None), slice(None), *position)] = quotient(total, divisor, truncate)
+        value = quotient(total, divisor, truncate) if divisor or not count_include_pad else 0
+        y[(slice(None), slice(None), *position)] = value
     return y
 
 

@@ -4,9 +4,11 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from fastconv import DtypeError, ParameterError, Problem, ShapeError, dialects
+from fastconv.cli.generate import EXTREMES
+from fastconv.cli.operands import exact_norm
 from fastconv.dtypes import with_bfloat16
 from fastconv.parameters import PADDING_MODES
-from fastconv.problem import DIRECTIONS, WITH_PADDING_MODE, WITHOUT_LAYOUT
+from fastconv.problem import DIRECTIONS, PLANES, WITH_PADDING_MODE, WITHOUT_LAYOUT
 
 KINDS = [(name, direction) for name, directions in DIRECTIONS.items() for direction in directions]
 DTYPES = ["float32", "float64", *with_bfloat16(), "acc=uint64 uint64", "acc=int16 int8"]
@@ -45,7 +47,7 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
     axes = [draw(axis_arguments(largest)) for _ in range(rank)]
     sizes, kernel, stride, pads, dilation = zip(*axes, strict=True)
     words = [operation, direction, f"x={_joined((batch, channels, *sizes))}"]
-    if operation == "scatter":
+    if operation in PLANES:
         words.append(f"o={_joined(draw(st.integers(1, 4)) for _ in sizes)}")
     else:
         words += [
@@ -57,12 +59,17 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
         out_channels = groups * draw(st.integers(1, 2))
         words += [f"w={_joined((out_channels, channels // groups, *kernel))}", f"g={groups}"]
         words += draw(st.sampled_from([[], [], [], ["o=1"], ["o=2"]]))
-    elif operation != "scatter":
+    elif operation not in PLANES or operation == "fractional_max_pool":
         words.append(f"k={_joined(kernel)}")
-    if operation.endswith("pool"):
-        words.append(f"ceil={draw(st.integers(0, 1))}")
-    if operation == "max_pool":
+    if operation.endswith("pool") and operation not in PLANES:
+        words.append(draw(st.sampled_from(["ceil=0", "ceil=1", "round=cover_all"])))
+    if operation in EXTREMES:
         words.append(f"indices={draw(st.integers(0, 1))}")
+        words.append(f"nan={draw(st.sampled_from(['propagate', 'ignore']))}")
+    if operation == "lp_pool":
+        words.append(draw(st.sampled_from(["norm=1", "norm=2", "norm=inf"])))
+    if operation == "quantile_pool":
+        words.append(f"q={draw(st.integers(0, 8)) / 8}")
     if operation == "avg_pool":
         words.append(f"pad={draw(st.integers(0, 1))}")
         words += draw(st.sampled_from([[], [], ["div=3"], ["div=-2"]]))
@@ -77,6 +84,8 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
     words += dtype.split()
     assume(not ("div=-2" in words and dtype.startswith("u")))  # averages that cannot be negative
     try:
-        return Problem.parse(" ".join(words))
+        problem = Problem.parse(" ".join(words))
     except (ShapeError, DtypeError, ParameterError):  # or acc where nobody may choose it
         assume(False)
+    assume(exact_norm(problem))
+    return problem

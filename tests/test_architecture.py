@@ -19,6 +19,7 @@ ROOMS = (
     "errors",
     "parameters",
     "dtypes",
+    "memory",
     "activations",
     "geometry",
     "dialects",
@@ -99,7 +100,9 @@ def test_imports_point_down(path):
 
 
 def test_the_import_check_sees_imports():
-    rooms = {room_of(path): set(imported_rooms(TREES[path])) for path in FILES}
+    rooms = {room_of(path): set() for path in FILES}
+    for path in FILES:
+        rooms[room_of(path)] |= set(imported_rooms(TREES[path]))
     assert "problem" in rooms["plan"] | rooms["ops"]
     assert set(imported_rooms(ast.parse("from fastconv import parameters"))) == {"parameters"}
     assert set(imported_rooms(ast.parse("def f():\n import fastconv.ops.conv"))) == {"ops"}

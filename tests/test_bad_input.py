@@ -87,6 +87,37 @@ SHAPES = {
         "grad_output: .*leading",
     ),
     "max_pool2d_backward-size": (lambda F: F.max_pool2d_backward(G2, P2, (7, 6)), "input_size"),
+    "lp_pool2d_backward-output": (
+        lambda F: F.lp_pool2d_backward(G2, X2[:, :, :6], G2[:, :, 1:], 2, 2),
+        r"output: expected shape \(1, 4, 3, 3\).*\(1, 4, 2, 3\)",
+    ),
+    "adaptive_avg_pool2d_backward-channels": (
+        lambda F: F.adaptive_avg_pool2d_backward(G2, (1, 3, 7, 6)),
+        "grad_output: .*leading",
+    ),
+    "adaptive_max_pool2d-rank": (lambda F: F.adaptive_max_pool2d(X1[0], 2), "input: expected"),
+    "fractional_max_pool2d-size": (
+        lambda F: F.fractional_max_pool2d(X2, 3, (5, 5)),
+        "output_size: 5 windows of 3 elements need 7 elements in spatial dimension 1, got 6",
+    ),
+    "fractional_max_pool2d-samples": (
+        lambda F: F.fractional_max_pool2d(X2, 3, 2, _random_samples=np.zeros((1, 4, 3))),
+        r"_random_samples: expected shape \(1, 4, 2\).*\(1, 4, 3\)",
+    ),
+    "max_unpool2d-indices": (
+        lambda F: F.max_unpool2d(G2, P2[:, :, 1:], 2),
+        r"indices: expected shape \(1, 4, 3, 3\) as input, got \(1, 4, 2, 3\)",
+    ),
+    "max_unpool2d-size": (
+        lambda F: F.max_unpool2d(G2, P2, 2, output_size=(8, 6)),
+        "output_size: expected between 4 and 8, both excluded, .*dimension 0, got 8",
+    ),
+    "max_unpool2d-padding": (lambda F: F.max_unpool2d(G2, P2, 2, padding=3), "padding: .*no elem"),
+    "max_unpool2d_backward-leading": (
+        lambda F: F.max_unpool2d_backward(X2, P2, (2, 4, 3, 3)),
+        "input_size: .*leading",
+    ),
+    "global_avg_pool-rank": (lambda F: F.global_avg_pool(X1[0]), r"input: expected shape \(N, C"),
     "max_pool2d_backward-zero": (
         lambda F: F.max_pool2d_backward(G2, P2, (1, 4, 0, 6)),
         "input_size: .*at least 1",
@@ -187,6 +218,16 @@ TAKERS = {
         lambda v: F.conv2d_weight(X2, W2.shape, GY2, dilation=v),
     ),
     "max_pool2d-kernel": ("kernel_size", lambda v: F.max_pool2d(X2, v)),
+    "min_pool2d-kernel": ("kernel_size", lambda v: F.min_pool2d(X2, v)),
+    "avg_pool2d-dilation": ("dilation", lambda v: F.avg_pool2d(X2, 2, dilation=v)),
+    "lp_pool2d-kernel": ("kernel_size", lambda v: F.lp_pool2d(X2, 2, v)),
+    "median_pool2d-kernel": ("kernel_size", lambda v: F.median_pool2d(X2, v)),
+    "fractional_max_pool2d-kernel": (
+        "kernel_size",
+        lambda v: F.fractional_max_pool2d(X2, v, 2),
+    ),
+    "max_unpool2d-kernel": ("kernel_size", lambda v: F.max_unpool2d(G2, P2, v)),
+    "adaptive_avg_pool2d-size": ("output_size", lambda v: F.adaptive_avg_pool2d(X2, v)),
     "max_pool2d-stride": ("stride", lambda v: F.max_pool2d(X2, 2, v)),
     "max_pool2d-dilation": ("dilation", lambda v: F.max_pool2d(X2, 2, dilation=v)),
     "avg_pool2d-kernel": ("kernel_size", lambda v: F.avg_pool2d(X2, v)),
@@ -202,7 +243,7 @@ TAKERS = {
     "fold-output_size": ("output_size", lambda v: F.fold(ints(1, 4, 4), v, (2, 2))),
     "fold-stride": ("stride", lambda v: F.fold(ints(1, 4, 4), (3, 3), 2, stride=v)),
 }
-OPTIONAL = {"max_pool2d-stride", "avg_pool2d-stride"}
+OPTIONAL = {"max_pool2d-stride", "avg_pool2d-stride", "adaptive_avg_pool2d-size"}
 PADDINGS = {"zero", "one-bad", "nested"}  # 0, (1, 0) and ((1, 1), (1, 1)) are paddings
 
 
@@ -257,13 +298,6 @@ def test_padding_of_the_wrong_length_or_form(padding):
         F.conv2d(X2, W2, padding=padding)
 
 
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("pool", [F.max_pool2d, F.avg_pool2d], ids=["max", "avg"])
-def test_pools_take_no_named_padding(pool, padding):
-    with pytest.raises(ParameterError, match=r"^padding: "):
-        pool(X2, 2, padding=padding)
-
-
 @pytest.mark.parametrize(
     "value", [0, 1.5, "2", float("nan"), True, 2**64, -(2**64), (2,), [3, 3]], ids=repr
 )
@@ -279,6 +313,96 @@ def test_pools_take_no_named_padding(pool, padding):
 def test_divisor_override(call, value):
     with pytest.raises(ParameterError, match=r"^divisor_override: "):
         call(value)
+
+
+CHOICES = {
+    "rounding": ("up", "FLOOR", 1, b"ceil", ["ceil"]),
+    "nan": ("skip", None, 0, float("nan"), ["ignore"]),
+    "layout": ("NCHW", None, 1, b"channels_last"),
+}
+
+
+@pytest.mark.parametrize("pool", [F.max_pool2d, F.min_pool2d], ids=["max", "min"])
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in CHOICES.items() for v in vs])
+def test_choices_of_pools(pool, name, value, plans):
+    with pytest.raises(ParameterError, match=rf"^{name}: expected one of .*got"):
+        pool(X2, 2, **{name: value})
+    assert plans == []
+
+
+@pytest.mark.parametrize("rounding", ["floor", "cover_all"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda **k: F.max_pool2d(X2, 2, **k),
+        lambda **k: F.avg_pool2d(X2, 2, **k),
+        lambda **k: F.lp_pool2d(X2, 2, 2, **k),
+        lambda **k: F.avg_pool2d_backward(G2, (1, 4, 6, 6), 2, **k),
+    ],
+    ids=["max_pool2d", "avg_pool2d", "lp_pool2d", "avg_pool2d_backward"],
+)
+def test_rounding_that_contradicts_ceil_mode(call, rounding):
+    with pytest.raises(ParameterError, match=rf"^rounding: '{rounding}' contradicts ceil_mode"):
+        call(ceil_mode=True, rounding=rounding)
+    call(ceil_mode=True, rounding="ceil")
+    call(ceil_mode=False, rounding="floor")
+
+
+NUMBERS = [0, -1, float("nan"), "2", None, True, 2j, [2.0], 10**400, object()]
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda v: repr(v)[:12])
+def test_norms_are_numbers_above_zero(value, plans):
+    for call in (
+        lambda v: F.lp_pool2d(X2, v, 2),
+        lambda v: F.lp_pool2d_backward(G2, X2[:, :, :6], G2, v, 2),
+        lambda v: F.global_lp_pool(X2, v),
+    ):
+        with pytest.raises(ParameterError, match=r"^norm_type: expected a number"):
+            call(value)
+    assert plans == []
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, *NUMBERS[2:]], ids=lambda v: repr(v)[:12])
+def test_quantiles_are_numbers_from_zero_to_one(value, plans):
+    with pytest.raises(ParameterError, match=r"^q: expected a number"):
+        F.quantile_pool2d(X2, 2, q=value)
+    assert plans == []
+
+
+@pytest.mark.parametrize("value", [0, 1.5, "1", (0.5,) * 3, (0.5, -1), {}, float("nan")], ids=repr)
+def test_output_ratios(value):
+    with pytest.raises(ParameterError, match=r"^output_ratio: "):
+        F.fractional_max_pool2d(X2, 2, output_ratio=value)
+
+
+def test_a_fractional_pool_needs_a_size():
+    with pytest.raises(ParameterError, match=r"^output_size: neither"):
+        F.fractional_max_pool2d(X2, 2)
+    with pytest.raises(ParameterError, match=r"^output_ratio: .*at least 1, got 0"):
+        F.fractional_max_pool2d(X2, 2, output_ratio=0.01)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])
+def test_samples_are_from_zero_to_one(value, plans):
+    samples = np.full((1, 4, 2), 0.5)
+    samples[0, 3, 1] = value
+    with pytest.raises(ParameterError, match=r"^_random_samples: expected numbers from 0 to 1"):
+        F.fractional_max_pool2d(X2, 2, 2, _random_samples=samples)
+    assert plans == []
+
+
+@pytest.mark.parametrize("value", [0, "seed", np.random.RandomState(0)], ids=lambda v: str(v)[:6])
+def test_generators_are_numpys(value):
+    with pytest.raises(ParameterError, match=r"^generator: expected a numpy.random.Generator"):
+        F.fractional_max_pool2d(X2, 2, 2, generator=value)
+
+
+@pytest.mark.parametrize("value", [(), (1, 2, 3), (2, "a"), "22", 2.5, (None,)], ids=repr)
+def test_output_sizes(value):
+    for pool in (F.adaptive_max_pool2d, F.adaptive_avg_pool2d):
+        with pytest.raises(ParameterError, match=r"^output_size: "):
+            pool(X2, value)
 
 
 @pytest.mark.parametrize("value", ["a", None, [1.0, 2.0], 2j, len], ids=str)
@@ -325,6 +449,23 @@ def test_indices_must_lie_in_their_plane(module, place, got, plans):
     assert plans == []
 
 
+@pytest.mark.parametrize("place", [36, -2, 2**62])
+@pytest.mark.parametrize("module", [F, reference], ids=["engine", "reference"])
+def test_places_to_unpool_lie_in_their_plane(module, place, plans):
+    places = P2.copy()
+    places[0, 3, 2, 1] = place
+    for call in (
+        lambda: module.max_unpool2d(G2, places, 2),
+        lambda: module.max_unpool2d_backward(X2[:, :, :6], places, G2.shape),
+        lambda: module.adaptive_max_pool2d_backward(G2, places, (1, 4, 6, 6)),
+        lambda: module.fractional_max_pool2d_backward(G2, places, (1, 4, 6, 6)),
+        lambda: module.min_pool2d_backward(G2, places, (1, 4, 6, 6)),
+    ):
+        with pytest.raises(ParameterError, match=rf"^indices: .*\[0, 36\).*got {place}"):
+            call()
+    assert plans == []
+
+
 def test_unsigned_indices_do_not_wrap_to_minus_one():
     with pytest.raises(ParameterError, match=r"^indices: "):
         F.max_pool1d_backward(np.ones((1, 1, 1)), np.full((1, 1, 1), 2**64 - 1, "u8"), (1, 1, 4))
@@ -363,6 +504,14 @@ HUGE = {
     "max_pool2d-kernel": lambda: F.max_pool2d(X2, 2**40),
     "max_pool2d_backward": lambda: F.max_pool2d_backward(G2, P2 - 1, (1, 4, 2**40, 2**40)),
     "max_pool2d_backward-overflow": lambda: F.max_pool2d_backward(G2, P2, (1, 4, 2**32, 2**32)),
+    "adaptive_max_pool2d": lambda: F.adaptive_max_pool2d(X2, 2**30),
+    "adaptive_avg_pool2d_backward": lambda: F.adaptive_avg_pool2d_backward(
+        G2, (1, 4, 2**40, 2**40)
+    ),
+    "fractional_max_pool2d": lambda: F.fractional_max_pool2d(X2, 2, 2**40),
+    "max_unpool2d": lambda: F.max_unpool2d(G2, P2, 2**30),
+    "max_unpool2d-stride": lambda: F.max_unpool2d(G2, P2, 2, 2**40),
+    "median_pool2d-padding": lambda: F.median_pool2d(X2, 2, padding=2**30),
     "avg_pool2d-padding": lambda: F.avg_pool2d(X2, 2, padding=2**30),
     "avg_pool2d_backward": lambda: F.avg_pool2d_backward(G2, (1, 4, 2**40, 2**40), 2),
     "im2col-padding": lambda: F.im2col(X2, 2, padding=2**30),

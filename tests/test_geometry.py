@@ -19,7 +19,8 @@ from tests.strategies import axis_arguments
 
 def axis_of(size, kernel, stride, padding, dilation, ceil_mode=False):
     geometry = window_geometry(
-        (1, 1, size), (kernel,), (stride,), (padding,), (dilation,), ceil_mode
+        *((1, 1, size), (kernel,), (stride,), (padding,), (dilation,)),
+        "ceil" if ceil_mode else "floor",
     )
     return geometry.axes[0]
 

@@ -14,6 +14,8 @@ W, W_ONE, W_DEPTH = ints(6, 4, 3, 3, seed=2), ints(6, 4, 1, 1, seed=3), ints(4, 
 GY = ints(2, 6, 6, 6, seed=5)
 PLACES = np.arange(2 * 4 * 36).reshape(2, 4, 6, 6) % 100 - 1
 SAME, LAST = {"padding": 1}, {"layout": "channels_last"}
+X8, POWERS = ints(2, 4, 18, 18, seed=6), 2.0 ** (PLACES % 3)
+SAMPLES = np.linspace(0, 1, 16).reshape(2, 4, 2)
 CALLS = {
     "conv2d-input": lambda m, x: m.conv2d(x, W, ints(6), **SAME),
     "conv2d-one-tap": lambda m, x: m.conv2d(x, W_ONE, ints(6)),
@@ -42,10 +44,25 @@ CALLS = {
         (2, 6, 8, 4), ints(6, 4, 3, 3)[:, :4], x, **LAST
     ),
     "conv2d_weight-last": lambda m, x: m.conv2d_weight(x, (4, 6, 3, 3), ints(2, 2, 4, 4), **LAST),
-    "causal_conv1d": lambda m, x: m.causal_conv1d(x[0, 1:3], W[0, :2], state=x[0, 1:3, :2]),
+    "causal_conv1d": lambda m, x: m.causal_conv1d(x[:, :, 0], W[:, :, 0], state=x[:, :, 1, :2]),
     "max_pool2d": lambda m, x: m.max_pool2d(x, 3, 2, 1, return_indices=True),
     "max_pool2d-values": lambda m, x: m.max_pool2d(x, 3, 2, 1),
     "max_pool2d_backward": lambda m, x: m.max_pool2d_backward(x, PLACES, (2, 4, 10, 10)),
+    "max_pool2d-ignore": lambda m, x: m.max_pool2d(x, 3, 2, 1, return_indices=True, nan="ignore"),
+    "min_pool2d": lambda m, x: m.min_pool2d(x, 3, 2, 1, return_indices=True),
+    "lp_pool2d": lambda m, x: m.lp_pool2d(x, 2, 2, 1),
+    "lp_pool2d-largest": lambda m, x: m.lp_pool2d(x, float("inf"), 3, 2, padding=1),
+    "lp_pool2d_backward": lambda m, x: m.lp_pool2d_backward(x, X8, POWERS, 2, 3),
+    "median_pool2d": lambda m, x: m.median_pool2d(x, 3, 2, 1),
+    "adaptive_max_pool2d": lambda m, x: m.adaptive_max_pool2d(x, (4, 5), return_indices=True),
+    "adaptive_avg_pool2d": lambda m, x: m.adaptive_avg_pool2d(x, (3, 1)),
+    "adaptive_avg_pool2d_backward": lambda m, x: m.adaptive_avg_pool2d_backward(x, (2, 4, 12, 6)),
+    "fractional_max_pool2d": lambda m, x: m.fractional_max_pool2d(
+        x, 2, 3, return_indices=True, _random_samples=SAMPLES
+    ),
+    "max_unpool2d": lambda m, x: m.max_unpool2d(x, PLACES, 2),
+    "max_unpool2d_backward": lambda m, x: m.max_unpool2d_backward(x, PLACES % 36, x.shape),
+    "global_max_pool": lambda m, x: m.global_max_pool(x, return_indices=True),
     "avg_pool2d": lambda m, x: m.avg_pool2d(x, 3, 2, 1, True, False),
     "avg_pool2d_backward": lambda m, x: m.avg_pool2d_backward(x, (2, 4, 12, 12), 2),
     "im2col": lambda m, x: m.im2col(x, 3, 2, 1, pad_value=5),
@@ -239,6 +256,24 @@ def calls_on(value):
             "indices",
             lambda: F.max_pool1d_backward(gy, value, x.shape),
         ),
+        "min_pool1d": ("input", lambda: F.min_pool1d(value, 2)),
+        "lp_pool1d": ("input", lambda: F.lp_pool1d(value, 2, 2)),
+        "lp_pool1d_backward": ("input", lambda: F.lp_pool1d_backward(gy, value, gy, 2, 2, 1)),
+        "median_pool1d": ("input", lambda: F.median_pool1d(value, 2)),
+        "adaptive_max_pool1d": ("input", lambda: F.adaptive_max_pool1d(value, 2)),
+        "adaptive_avg_pool1d": ("input", lambda: F.adaptive_avg_pool1d(value, 2)),
+        "adaptive_avg_pool1d_backward": (
+            "grad_output",
+            lambda: F.adaptive_avg_pool1d_backward(value, x.shape),
+        ),
+        "fractional_max_pool2d": ("input", lambda: F.fractional_max_pool2d(value, 1, 1)),
+        "max_unpool1d": ("input", lambda: F.max_unpool1d(value, places, 2)),
+        "max_unpool1d-indices": ("indices", lambda: F.max_unpool1d(gy, value, 2)),
+        "max_unpool1d_backward": (
+            "grad_output",
+            lambda: F.max_unpool1d_backward(value, places, gy.shape),
+        ),
+        "global_max_pool": ("input", lambda: F.global_max_pool(value)),
         "avg_pool1d": ("input", lambda: F.avg_pool1d(value, 2)),
         "avg_pool1d_backward": ("grad_output", lambda: F.avg_pool1d_backward(value, x.shape, 2)),
         "im2col": ("input", lambda: F.im2col(value, 2)),

@@ -78,6 +78,13 @@ def test_it_can_be_a_key_and_be_pickled():
         ("columns input_gradient x=2x3x8x7 k=3 dialect=cs231n float32", (2, 3, 8, 7)),
         ("columns input_gradient x=2x3x8x8 k=3 float32", (2, 3, 8, 8)),
         ("scatter forward x=2x3x8x8 o=4x4 float32", (2, 3, 8, 8)),
+        ("unpool forward x=2x3x8x8 o=4x4 float32", (2, 3, 8, 8)),
+        ("gather forward x=2x3x8x8 o=4x4 float32", (2, 3, 4, 4)),
+        ("lp_pool input_gradient x=2x3x8x8 k=2 s=2 norm=2 float32", (2, 3, 8, 8)),
+        ("adaptive_avg_pool forward x=2x3x8x8 o=3x9 float32", (2, 3, 3, 9)),
+        ("adaptive_avg_pool input_gradient x=2x3x8x8 o=3x9 float32", (2, 3, 8, 8)),
+        ("fractional_max_pool forward x=2x3x8x8 o=3x4 k=2 float32", (2, 3, 3, 4)),
+        ("max_pool forward x=2x3x8x8 k=1 s=3 round=cover_all float32", (2, 3, 4, 4)),
     ],
 )
 def test_result_shapes(line, shape):
@@ -93,6 +100,8 @@ def test_result_shapes(line, shape):
         ("columns forward x=2x3x8x8 k=3 float32", 0),
         ("columns input_gradient x=2x3x8x8 k=3 float32", 2 * 3 * 36 * 9),
         ("scatter forward x=2x3x8x8 o=4x4 float32", 2 * 3 * 16),
+        ("adaptive_max_pool forward x=2x3x8x8 o=4x3 float32", 2 * 3 * 12 * 2 * 4),
+        ("fractional_max_pool forward x=2x3x8x8 o=4x4 k=2x3 float32", 2 * 3 * 16 * 6),
     ],
 )
 def test_flops(line, flops):
@@ -156,6 +165,18 @@ MALFORMED = [
     "max_pool forward x=1x1x3 k=1 dialect=jax float32",
     "columns forward x=1x1x3 k=1 dialect=torch float32",
     "columns forward x=1x1x3 k=1 mode=edge float32",
+    "max_pool forward x=1x1x3 k=1 round=up float32",
+    "max_pool forward x=1x1x3 k=1 ceil=1 round=floor float32",
+    "max_pool forward x=1x1x3 k=1 nan=skip float32",
+    "max_pool forward x=1x1x3 k=1 norm=2 float32",
+    "lp_pool forward x=1x1x3 k=1 float32",
+    "lp_pool forward x=1x1x3 k=1 norm=0 float32",
+    "lp_pool forward x=1x1x3 k=1 norm=nan float32",
+    "lp_pool forward x=1x1x3 k=1 norm=two float32",
+    "quantile_pool forward x=1x1x3 k=1 float32",
+    "quantile_pool forward x=1x1x3 k=1 q=1.5 float32",
+    "adaptive_max_pool forward x=1x1x3 float32",
+    "fractional_max_pool forward x=1x1x3 o=1 float32",
 ]
 IMPOSSIBLE = [
     "conv forward x=3 w=1 float32",
@@ -176,6 +197,9 @@ IMPOSSIBLE = [
     "scatter forward x=1x1x0 o=1 float32",
     "scatter forward x=1x1x3 o=0 float32",
     "scatter forward x=1x1x3 o=-1 float32",
+    "adaptive_max_pool forward x=1x1x3 o=0 float32",
+    "fractional_max_pool forward x=1x1x3 o=3 k=2 float32",
+    "unpool forward x=1x1x0 o=1 float32",
 ]
 
 
@@ -193,5 +217,7 @@ def test_the_message_quotes_the_line_and_the_key():
 
 
 def test_directions_name_every_operation():
-    assert set(DIRECTIONS) == {"conv", "max_pool", "avg_pool", "columns", "scatter"}
+    pools = {f"{kind}_pool" for kind in ("max", "min", "avg", "lp", "quantile")}
+    pools |= {"adaptive_max_pool", "adaptive_avg_pool", "fractional_max_pool"}
+    assert set(DIRECTIONS) == {"conv", "columns", "scatter", "unpool", "gather"} | pools
     assert Problem.parse(LINE).dtype == np.float64

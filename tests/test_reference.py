@@ -1,6 +1,7 @@
 """`import fastconv.reference as F` stands in for `import fastconv as F`."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -26,7 +27,9 @@ def arguments(name):
         return (ints(2, 12, 12), (5, 4), (2, 2)), {}
     if name == "causal_conv1d":
         return (ints(2, 4, 9), ints(6, 2, 3), ints(6), 2, 2), {"state": ints(2, 4, 4)}
-    rank = int(name.partition("d")[0][-1])
+    if name.startswith("global"):
+        return (ints(2, 3, 9, 8),), {}
+    rank = int(re.search(r"(\d)d", name)[1])
     sizes = SPATIAL[rank]
     x, w = ints(2, 4, *sizes), ints(6, 2, *(3,) * rank)
     gy = ints(2, 6, *(size - 2 for size in sizes))
@@ -49,8 +52,25 @@ def arguments(name):
     if kind == "conv_weight":
         return (x, w.shape, gy), {"groups": 2}
     halves = ints(2, 4, *(size // 2 for size in sizes)) * 8
-    if kind == "max_pool_backward":
-        return (halves, np.abs(halves).astype(int) // 8, x.shape), {}
+    places = np.abs(halves).astype(int) // 8
+    if kind == "max_unpool":
+        return (halves, places, 2), {}
+    if kind == "max_unpool_backward":
+        return (x, places, halves.shape), {}
+    if "max_pool_backward" in kind or kind == "min_pool_backward":
+        return (halves, places, x.shape), {}
+    if kind == "adaptive_avg_pool_backward":
+        return (halves * 27, x.shape), {}
+    if kind.startswith("adaptive"):
+        return (x, 3), {}
+    if kind == "fractional_max_pool":
+        return (x, 2, 3), {"_random_samples": np.full((2, 4, rank), 0.3)}
+    if kind == "lp_pool":
+        return (x, 2, 3), {"padding": 1, "ceil_mode": True}
+    if kind == "lp_pool_backward":
+        return (halves, x, np.ones_like(halves), 2, 2), {}
+    if kind == "quantile_pool":
+        return (x, 3), {"padding": 1, "q": 0.25}
     if kind == "avg_pool_backward":
         return (halves, x.shape, 2), {}
     return (x, 3), {"padding": 1, "ceil_mode": True}

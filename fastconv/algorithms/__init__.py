@@ -5,6 +5,7 @@ The planner, the agreement tests, `fastconv check` and the benchmarks then find 
 """
 
 from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs, Packed
+from fastconv.algorithms.channel_vectors import ChannelVectors
 from fastconv.algorithms.channels_last import ChannelsLast
 from fastconv.algorithms.columns import Columns
 from fastconv.algorithms.converted import Converted
@@ -19,6 +20,7 @@ from fastconv.algorithms.tapwise import Tapwise
 ALGORITHMS: tuple[Algorithm, ...] = (
     Depthwise(),
     ChannelsLast(),
+    ChannelVectors(),
     ImplicitGemm(),
     Pointwise(),
     Converted(),

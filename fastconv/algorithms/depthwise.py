@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.activations import FUSED, fused_code
+from fastconv.activations import code_of
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import Array, ready
@@ -78,8 +78,8 @@ class Depthwise:
         return engine.zeros * problem.dtype.itemsize + engine.band * engine.threads(limit)
 
     def fuses_activation(self, problem: Problem) -> bool:
-        """Whether the tiles apply the problem's activation."""
-        return problem.activation in FUSED
+        """Return True: tiles end in it, or what they have written is finished in the cache."""
+        return True
 
     def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
         """Return weight and bias as the loops read them: flat."""
@@ -167,7 +167,7 @@ def _dense(problem: Problem, axes: Axes) -> _Engine:
         (height.kernel, width.kernel),
         width.stride,
         dilated=height.dilation > 1 or width.dilation > 1,
-        activation=fused_code(problem.activation),
+        activation=code_of(problem.activation),
     )
     longest = -(-height.out // apart)
     bands = apart * -(-longest // rows)
@@ -191,7 +191,7 @@ def _listed(problem: Problem, axes: Axes) -> _Engine:
     vectors = ANY_ROWS // rows
     bands = Bands(axes, rows, lanes, vectors)
     stride = width.stride if width.stride in COMMON_STRIDES else 0
-    tile = depthwise_tile.Listed(dtype, lanes, rows, vectors, fused_code(problem.activation))
+    tile = depthwise_tile.Listed(dtype, lanes, rows, vectors, code_of(problem.activation))
     return _Engine(
         depthwise.listed_loops(tile, stride),
         _table(problem, bands),

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.activations import FUSED, fused_code
+from fastconv import memory
+from fastconv.activations import code_of
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import share
-from fastconv.lowering.taps import TILE_WORDS, Image, tile_table
+from fastconv.lowering.taps import TILE_WORDS, Image, cheapest_widths, tile_table
 from fastconv.problem import Problem
 
 MOST_AXES = 3
@@ -79,15 +80,15 @@ class ImplicitGemm:
         ) * problem.dtype.itemsize
 
     def fuses_activation(self, problem: Problem) -> bool:
-        """Whether the tiles apply the problem's activation."""
-        return problem.activation in FUSED
+        """Return True: tiles end in it, or what they have written is finished in the cache."""
+        return True
 
     def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
         """Return weight and bias as the tiles read them, to be used by any number of runs."""
         engine, geometry = _engine(problem), problem.conv
         whole = ((0, geometry.groups), (0, engine.panels))
         packed = np.empty(geometry.groups * engine.panels * engine.panel_elements, problem.dtype)
-        _pack_weight(engine, geometry, weight, *whole, packed)
+        _pack_weight(engine, geometry, weight, *whole, packed, 1)
         return Packed(
             weight,
             packed,
@@ -134,8 +135,20 @@ class ImplicitGemm:
             count = min(samples, geometry.batch - start)
             image = read(x[start : start + count])
             target = flat_y[start * per_sample : (start + count) * per_sample]
-            for groups, panels, packed in _weights(problem, engine, w):
+            for groups, panels, packed in _weights(problem, engine, w, threads):
                 engine.run(count, groups, panels, (image, packed, bias, target), threads)
+
+
+def issued_vectors(problem: Problem) -> float:
+    """Return how many vectors are multiplied for one term of all sums of a group."""
+    from fastconv.kernels import target
+
+    geometry, image = problem.conv, Image(problem.conv.axes)
+    tile = target.tile_for(problem.dtype, geometry.m)
+    flat = (math.prod(image.rows) - 1) * image.row + geometry.axes[-1].out
+    vectors = -(-flat // target.host().lanes(problem.dtype))
+    cost = sum(max(width, 1.9) + 0.1 for width in cheapest_widths(vectors, tile.vectors))
+    return -(-geometry.m // tile.rows) * tile.rows * cost
 
 
 @dataclass(frozen=True)
@@ -170,10 +183,10 @@ class _Engine:
         What it copies to is used again by the next samples: to let go of one copy before another is
         made would not do, as a worker may keep it a moment longer.
         """
-        plain = None if x.flags.carray else np.empty((samples, *x.shape[1:]), x.dtype)
+        plain = None if x.flags.carray else memory.empty((samples, *x.shape[1:]), x.dtype)
         planes = samples * self.geometry.channels
         length = planes * self.image.elements + 2 * self.slack if self.copies else 0
-        buffer = np.empty(length, x.dtype)
+        buffer = memory.empty((length,), x.dtype)
 
         def read(part: Array) -> Array:
             if plain is not None:
@@ -189,6 +202,18 @@ class _Engine:
         body = buffer[self.slack : self.slack + planes * self.image.elements]
         share(self.split_phases, (x.reshape(-1), body, *self.phase_place), planes, threads)
         return buffer
+
+    @cached_property
+    def units(self) -> Array:
+        """Where each channel's taps go in a packed panel, in rows: as the segments lie."""
+        channels = self.geometry.channels // self.geometry.groups
+        taps = np.arange(self.geometry.taps)
+        units = np.empty((channels, len(taps)), np.int64)
+        for first in range(0, channels, CHANNEL_BLOCK):
+            count = min(CHANNEL_BLOCK, channels - first)
+            place = first * len(taps) + taps * count
+            units[first : first + count] = np.arange(count)[:, np.newaxis] + place
+        return units.reshape(-1)  # (channels * taps,)
 
     @cached_property
     def phase_place(self) -> tuple[Any, ...]:
@@ -252,11 +277,11 @@ def _engine(problem: Problem) -> _Engine:
         "x_sample": geometry.channels * image.elements,
         "y_channel": geometry.positions,
         "y_sample": geometry.out_channels * geometry.positions,
-        "activation": fused_code(problem.activation),
+        "activation": code_of(problem.activation),
     }
     table = np.concatenate([np.array([header[name] for name in gemm.HEADER], np.int64), words])
     loops = gemm.conv_loops(dtype.name, tile.rows, tile.vectors)
-    pack, split = gemm.panel_packer(tile.rows), phases.phase_splitter(dtype.name)
+    pack, split = gemm.panel_packer(dtype.name, tile.rows), phases.phase_splitter(dtype.name)
     made = (tile.rows, table, tiles, loops, pack, split, slack, copies, dtype.itemsize)
     return _Engine(geometry, image, *made)
 
@@ -276,19 +301,19 @@ def _chunk(problem: Problem) -> tuple[int, int]:
     return groups, max(1, min(engine.panels, most))
 
 
-def _weights(problem: Problem, engine: _Engine, w: Array | Packed) -> Any:
+def _weights(problem: Problem, engine: _Engine, w: Array | Packed, threads: int) -> Any:
     """Yield ranges of groups and panels and their packed weights."""
     geometry = problem.conv
     if isinstance(w, Packed):
         yield (0, geometry.groups), (0, engine.panels), w.panels
         return
     groups, panels = _chunk(problem)
-    buffer = np.empty(groups * panels * engine.panel_elements, w.dtype)
+    buffer = memory.empty((groups * panels * engine.panel_elements,), w.dtype)
     for group in range(0, geometry.groups, groups):
         group_range = (group, min(geometry.groups, group + groups))
         for panel in range(0, engine.panels, panels):
             panel_range = (panel, min(engine.panels, panel + panels))
-            _pack_weight(engine, geometry, w, group_range, panel_range, buffer)
+            _pack_weight(engine, geometry, w, group_range, panel_range, buffer, threads)
             yield group_range, panel_range, buffer
 
 
@@ -299,11 +324,12 @@ def _pack_weight(
     groups: tuple[int, int],
     panels: tuple[int, int],
     packed: Array,
+    threads: int,
 ) -> None:
-    channels = geometry.channels // geometry.groups
-    flat = ready(w).reshape(-1)
-    shape = (geometry.m, channels, geometry.taps, CHANNEL_BLOCK)
-    engine.pack_panels(flat, packed, *groups, *panels, *shape)
+    count = panels[1] - panels[0]
+    place = (engine.units, groups[0], panels[0], count, geometry.m)
+    items = (groups[1] - groups[0]) * count
+    share(engine.pack_panels, (ready(w).reshape(-1), packed, *place), items, threads)
 
 
 def _packed_bias(

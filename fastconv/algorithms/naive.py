@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
+from fastconv.algorithms.naive_pools import MOST_AXES, POOLS, axis_step, three, volume, window_steps
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dialects import BY_NAME
-from fastconv.dtypes import Array, Dtype, lowest, ready, row_of
-from fastconv.geometry import Axis
+from fastconv.dtypes import Array, Dtype, ready, row_of
 from fastconv.lowering.divisors import divisors
 from fastconv.parameters import PADDING_MODES
 from fastconv.problem import KEEPING, Problem
 
-MOST_AXES = 3
+ANY_RANK = ("columns", "scatter", "unpool", "gather")
 
 
 class Naive:
@@ -26,10 +26,10 @@ class Naive:
     last_resort = True
 
     def rejects(self, problem: Problem) -> str | None:
-        """Accept everything when Numba is installed; only columns have more than 3 axes."""
+        """Accept everything when Numba is installed, some of it of 3 axes at most."""
         if not numba_installed():
             return "Numba is not installed (pip install numba)"
-        if problem.operation not in ("columns", "scatter") and problem.window.rank > MOST_AXES:
+        if problem.operation not in ANY_RANK and len(problem.geometry.sizes) > MOST_AXES:
             return f"the loops are written for up to {MOST_AXES} spatial dimensions"
         return None
 
@@ -78,10 +78,10 @@ def _conv(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
     from fastconv.kernels import naive
 
     geometry = problem.conv
-    stride, before, dilation = _steps(geometry.axes)
+    stride, before, dilation = window_steps(geometry.axes)
     place = (stride, before, dilation, geometry.groups)
-    out = _volume(outputs[0])
-    first, second, *rest = (array if array is None else _volume(array) for array in arrays)
+    out = volume(outputs[0])
+    first, second, *rest = (array if array is None else volume(array) for array in arrays)
     if problem.direction == "forward":
         bias = np.zeros(geometry.out_channels, out.dtype) if rest[0] is None else arrays[2]
         naive.conv(first, second, bias, out, *place)
@@ -91,22 +91,13 @@ def _conv(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
         naive.conv_weight_gradient(first, out, second, *place)
 
 
-def _max_pool(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
-    from fastconv.kernels import naive
-
-    y = outputs[0]
-    indices = outputs[1] if problem.indices else np.empty(y.shape, np.int64)
-    place = (_three(problem.window.kernel), *_steps(problem.window.axes))
-    naive.max_pool(_volume(arrays[0]), _volume(y), _volume(indices), lowest(y.dtype), *place)
-
-
 def _avg_pool(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
     from fastconv.kernels import naive
 
-    source, out = _volume(arrays[0]), _volume(outputs[0])
+    source, out = volume(arrays[0]), volume(outputs[0])
     shares = divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
-    shares = shares.astype(out.real.dtype).reshape(_three(problem.window.out))
-    place = (shares, _three(problem.window.kernel), *_steps(problem.window.axes))
+    shares = shares.astype(out.real.dtype).reshape(three(problem.window.out))
+    place = (shares, three(problem.window.kernel), *window_steps(problem.window.axes))
     if problem.direction == "forward":
         naive.avg_pool(source, out, *place)
     else:
@@ -124,7 +115,7 @@ def _columns(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
             window.sizes,
             window.kernel,
             window.out,
-            *zip(*map(_step, window.axes), strict=True),
+            *zip(*map(axis_step, window.axes), strict=True),
         )
     ]
     mode = PADDING_MODES.index(problem.padding_mode)
@@ -157,27 +148,8 @@ def _scatter(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
 
 _RUN = {
     "conv": _conv,
-    "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "columns": _columns,
     "scatter": _scatter,
+    **POOLS,
 }
-
-
-def _step(axis: Axis) -> tuple[int, int, int]:
-    return axis.stride, axis.before, axis.dilation
-
-
-def _steps(axes: tuple[Axis, ...]) -> tuple[tuple[int, ...], ...]:
-    """Return stride, before and dilation for three axes; those added have size 1."""
-    steps = [(1, 0, 1)] * (MOST_AXES - len(axes)) + [_step(axis) for axis in axes]
-    return tuple(zip(*steps, strict=True))
-
-
-def _three(sizes: tuple[int, ...]) -> tuple[int, ...]:
-    return (1,) * (MOST_AXES - len(sizes)) + sizes
-
-
-def _volume(array: Array) -> Array:
-    """View (a, b, *sizes) as (a, b, D, H, W); a vector stays one."""
-    return array.reshape(*array.shape[:2], *_three(array.shape[2:])) if array.ndim > 2 else array

@@ -62,16 +62,14 @@ class Tapwise:
             for sample in range(geometry.batch):
                 view = windows.view(x[sample : sample + 1])[0]  # (C, *out, *kernel)
                 view = view.reshape(g, -1, *view.shape[1:])
-                sums = _sums(view, weight, start, geometry.kernel)
-                part = y[(sample, slice(None), *place)]
-                np.copyto(part, sums.reshape(part.shape), casting="unsafe")
+                _solve(view, weight, start, y[(sample, slice(None), *place)])
 
 
-def _sums(view: Array, weight: Array, start: Array, kernel: tuple[int, ...]) -> Array:
-    """Add to the start, (g, m, *out), channel after channel of tap after tap."""
+def _solve(view: Array, weight: Array, start: Array, y: Array) -> None:
+    """Add to the start, channel after channel of tap after tap, and write `y` (OC, *out)."""
+    kernel = weight.shape[3:]
     rank = len(kernel)
-    out = view.shape[2 : 2 + rank]
-    sums = np.empty((*weight.shape[:2], *out), weight.dtype)
+    sums = np.empty((*weight.shape[:2], *y.shape[1:]), weight.dtype)
     sums[...] = start
     product = np.empty_like(sums)
     for tap in itertools.product(*map(range, kernel)):
@@ -82,7 +80,7 @@ def _sums(view: Array, weight: Array, start: Array, kernel: tuple[int, ...]) -> 
             factors = factors.reshape(*factors.shape, *(1,) * rank)
             np.multiply(values, factors, out=product, dtype=product.dtype, casting="unsafe")
             sums += product
-    return sums
+    np.copyto(y, sums.reshape(y.shape), casting="unsafe")
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastconv.activations import ACTIVATIONS
 from fastconv.algorithms import ALGORITHMS, Algorithm, Inputs, Outputs
-from fastconv.cli.operands import Kind, operands, run_problem, tolerance
+from fastconv.cli.operands import Kind, exact_norm, operands, run_problem, tolerance
 from fastconv.dtypes import Array
 from fastconv.errors import PlanError
 from fastconv.plan import plan_for, settings
@@ -145,7 +145,7 @@ def _failure(
     if runs is not None:
         runs[algorithm.name] += 1
     allowed = 0.0
-    if trial.kind == "normal" or not (algorithm.exact and _exact_activation(problem)):
+    if trial.kind == "normal" or not (algorithm.exact and _exact(problem)):
         allowed = tolerance(problem, expected[0])
     difference = largest_difference(outputs[0], expected[0])
     reason = f"{allowed:.3g} is allowed"
@@ -158,8 +158,10 @@ def _failure(
     return Failure(problem, algorithm.name, trial.name, difference, reason)
 
 
-def _exact_activation(problem: Problem) -> bool:
-    return problem.activation is None or ACTIVATIONS[problem.activation].exact
+def _exact(problem: Problem) -> bool:
+    if problem.activation is not None and not ACTIVATIONS[problem.activation].exact:
+        return False
+    return exact_norm(problem)
 
 
 def _strided(inputs: Inputs) -> Inputs:

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from fastconv.dtypes import accumulator, row_of
 from fastconv.geometry import (
     ConvGeometry,
+    FractionalGeometry,
     ScatterGeometry,
     WindowGeometry,
+    adaptive_geometry,
     check_padding_mode,
     conv_geometry,
+    fractional_geometry,
     window_geometry,
 )
 from fastconv.parameters import Ints
-from fastconv.problem import Direction, Geometry, Operation, Problem
+from fastconv.problem import PLANES, Direction, Geometry, Operation, Problem
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -22,8 +25,8 @@ class Draft:
     """The independent numbers of a problem; whether they fit each other shows in `problem`.
 
     Channels are counted per group, so that any of them may change without breaking the others.
-    Scatters have neither kernel nor stride, padding, dilation; only they and convolutions that
-    leave positions away have `out`.
+    Scatters, adaptive and fractional pools have no stride, padding, dilation; only they and
+    convolutions that leave positions away have `out`.
     """
 
     operation: Operation
@@ -38,7 +41,7 @@ class Draft:
     out: Ints = ()
     outputs: int = 1
     groups: int = 1
-    ceil_mode: bool = False
+    rounding: str = "floor"
     indices: bool = False
     count_include_pad: bool = True
     divisor: int | None = None
@@ -48,6 +51,9 @@ class Draft:
     dialect: str = "fastconv"
     acc: str | None = None
     dtype: str = "float32"
+    nan: str = "propagate"
+    norm: float | None = None
+    quantile: float | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> "Draft":
@@ -60,9 +66,12 @@ class Draft:
                 geometry.batch,
                 geometry.channels,
                 geometry.sizes,
+                geometry.kernel if isinstance(geometry, FractionalGeometry) else (),
                 out=geometry.out,
+                indices=problem.indices,
                 layout=problem.layout,
                 dtype=problem.dtype.name,
+                nan=problem.nan,
             )
         groups = geometry.groups if isinstance(geometry, ConvGeometry) else 1
         return cls(
@@ -78,7 +87,7 @@ class Draft:
             outputs=geometry.m if isinstance(geometry, ConvGeometry) else 1,
             out=geometry.fewer_out if isinstance(geometry, ConvGeometry) else (),
             groups=groups,
-            ceil_mode=geometry.ceil_mode,
+            rounding=geometry.rounding,
             indices=problem.indices,
             count_include_pad=problem.count_include_pad,
             divisor=problem.divisor,
@@ -88,6 +97,9 @@ class Draft:
             dialect=problem.dialect,
             acc=None if problem.acc is None else problem.acc.name,
             dtype=problem.dtype.name,
+            nan=problem.nan,
+            norm=problem.norm,
+            quantile=problem.quantile,
         )
 
     def problem(self) -> Problem:
@@ -112,11 +124,14 @@ class Draft:
             padding_mode=self.padding_mode,
             dialect=self.dialect,
             acc=accumulator(dtype, self.acc),
+            nan=self.nan,
+            norm=self.norm,
+            quantile=self.quantile,
         )
 
     def _geometry(self) -> Geometry:
-        if self.operation == "scatter":
-            return ScatterGeometry(self.batch, self.channels, self.sizes, self.out)
+        if self.operation in PLANES:
+            return self._planes()
         shape = (self.batch, self.channels * self.groups, *self.sizes)
         if self.operation == "conv":
             weight = (self.outputs * self.groups, self.channels, *self.kernel)
@@ -124,7 +139,15 @@ class Draft:
             geometry: WindowGeometry = conv_geometry(shape, weight, *place, self.out)
         else:
             geometry = window_geometry(
-                shape, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode
+                shape, self.kernel, self.stride, self.padding, self.dilation, self.rounding
             )
         check_padding_mode(geometry.axes, self.padding_mode)
         return geometry
+
+    def _planes(self) -> Geometry:
+        shape = (self.batch, self.channels, *self.sizes)
+        if self.operation == "fractional_max_pool":
+            return fractional_geometry(shape, self.kernel, self.out)
+        if self.operation.startswith("adaptive"):
+            return adaptive_geometry(shape, self.out)
+        return ScatterGeometry(self.batch, self.channels, self.sizes, self.out)

@@ -11,12 +11,15 @@ from fastconv.activations import ACTIVATIONS
 from fastconv.cli.draft import Draft
 from fastconv.dtypes import FLOATS, row_of, with_bfloat16
 from fastconv.errors import ShapeError
-from fastconv.parameters import LAYOUTS, PADDING_MODES, Ints
+from fastconv.parameters import LAYOUTS, NANS, PADDING_MODES, ROUNDINGS, Ints
 from fastconv.problem import (
     DIRECTIONS,
+    ORDERED,
+    PLANES,
     WITH_ACTIVATION,
     WITH_PADDING_MODE,
     WITHOUT_LAYOUT,
+    Direction,
     Operation,
     Problem,
 )
@@ -25,6 +28,8 @@ MOST_WORK = 2_000_000
 """Multiply-adds or elements of a problem; the loops do about a thousand a microsecond."""
 SIZES = {1: 60, 2: 20, 3: 9, 4: 6}
 """Largest size of an axis, by rank."""
+EXTREMES = ("max_pool", "min_pool", "adaptive_max_pool", "fractional_max_pool")
+"""Pools that have indices, and a choice what NaN does."""
 PAIRS = [
     (cast(Operation, operation), direction)
     for operation, directions in DIRECTIONS.items()
@@ -52,12 +57,8 @@ def random_draft(rng: np.random.Generator) -> Draft:
     batch = int(rng.choice([0, 1, 1, 1, 2, 2, 3, 5]))
     channels = _small(rng, 9)
     sizes = _ints(rng, rank, SIZES[rank])
-    if operation == "scatter":
-        out = _ints(rng, rank, SIZES[rank])
-        layout = _layout(rng)
-        return Draft(
-            *("scatter", "forward", batch, channels, sizes), out=out, layout=layout, dtype=dtype
-        )
+    if operation in PLANES:
+        return _planes_draft(rng, operation, direction, batch, channels, sizes, dtype)
     groups = int(rng.choice([1, 1, 2, 3, 7])) if operation == "conv" else 1
     depthwise = groups > 1 and rng.random() < 0.5
     average = operation == "avg_pool"
@@ -74,8 +75,8 @@ def random_draft(rng: np.random.Generator) -> Draft:
         out=_ints(rng, rank, 3) if operation == "conv" and rng.random() < 0.1 else (),
         outputs=_small(rng, 3 if depthwise else 9),
         groups=groups,
-        ceil_mode=operation.endswith("pool") and _coin(rng),
-        indices=operation == "max_pool" and _coin(rng),
+        rounding=_one_of(rng, ROUNDINGS) if operation.endswith("pool") else ROUNDINGS[0],
+        indices=operation in EXTREMES and _coin(rng),
         count_include_pad=not (average and _coin(rng)),
         divisor=_divisor(rng, dtype) if average and rng.random() < 0.2 else None,
         activation=_activation(rng, dtype) if (operation, direction) in WITH_ACTIVATION else None,
@@ -83,6 +84,32 @@ def random_draft(rng: np.random.Generator) -> Draft:
         padding_mode=_one_of(rng, PADDING_MODES) if operation in WITH_PADDING_MODE else "zeros",
         dialect=_one_of(rng, dialects.NAMES) if operation == "columns" else "fastconv",
         acc=acc,
+        dtype=dtype,
+        nan=_one_of(rng, NANS) if operation in EXTREMES else NANS[0],
+        norm=float(rng.choice([1, 2, 3, 2.5, np.inf])) if operation == "lp_pool" else None,
+        quantile=round(rng.random(), 2) if operation == "quantile_pool" else None,
+    )
+
+
+def _planes_draft(
+    rng: np.random.Generator,
+    operation: Operation,
+    direction: Direction,
+    batch: int,
+    channels: int,
+    sizes: Ints,
+    dtype: str,
+) -> Draft:
+    """Draw a problem whose output sizes are given."""
+    fractional = operation == "fractional_max_pool"
+    out = _ints(rng, len(sizes), SIZES[len(sizes)])
+    return Draft(
+        *(operation, direction, batch, channels, sizes),
+        kernel=_ints(rng, len(sizes), 3) if fractional else (),
+        out=tuple(map(min, out, sizes)) if fractional else out,
+        indices=operation in EXTREMES and _coin(rng),
+        layout=_layout(rng),
+        nan=_one_of(rng, NANS) if operation in EXTREMES else NANS[0],
         dtype=dtype,
     )
 
@@ -148,7 +175,8 @@ def _dtype(
     """Draw a dtype, those of compiled kernels as often as all others together; an accumulator."""
     name = str(rng.choice(FLOATS if _coin(rng) else with_bfloat16()))
     row = row_of(name)
-    if operation == "max_pool" and row.dtype.kind == "c":
+    norms_only = operation == "lp_pool" and row.dtype.kind in "biu"
+    if norms_only or (operation in (*ORDERED, "lp_pool") and row.dtype.kind == "c"):
         name, row = "float32", row_of("float32")
     chooses = operation == "conv" or (operation, direction) == ("columns", "input_gradient")
     if not chooses or (name != "uint64" and rng.random() < 0.8):

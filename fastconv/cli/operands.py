@@ -14,9 +14,9 @@ import numpy as np
 
 from fastconv.algorithms import Inputs, Outputs
 from fastconv.dtypes import Array, highest, row_of
-from fastconv.lowering.divisors import divisors
+from fastconv.lowering.divisors import divisors, uneven_divisors
 from fastconv.plan import plan_for, settings
-from fastconv.problem import Problem
+from fastconv.problem import INTO_PLANES, PLANES, Problem
 
 Kind = Literal["integer", "special", "normal"]
 LARGEST = 8
@@ -49,16 +49,28 @@ def operands(problem: Problem, kind: Kind = "integer", seed: int = 0) -> Inputs:
         arrays = [_integers(rng, shape, problem, bound) for shape in shapes]
         if kind == "special":
             _spoil(rng, arrays[_data(problem)])
-    if problem.operation == "avg_pool" and problem.direction == "input_gradient":
+    if problem.operation == "lp_pool":
+        arrays = _norm_operands(problem, arrays, kind)
+    if problem.operation.endswith("avg_pool") and problem.direction == "input_gradient":
         # the gradient divides first: multiples of the divisors keep its sums exact
-        shares = divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
+        shares = _divisors(problem)
         if problem.layout == "channels_last":
             shares = shares[..., np.newaxis]
         arrays[0] = _divisible(arrays[0], shares, problem)
-    if problem.operation == "scatter":
+    if problem.operation in ("scatter", "unpool", "gather"):
         plane = math.prod(problem.scatter.sizes)
-        return arrays[0], rng.integers(-1, plane, shapes[0], np.int64)
+        return arrays[0], rng.integers(-1, plane, problem.y_shape, np.int64)
+    if problem.operation == "fractional_max_pool":
+        return arrays[0], _starts(rng, problem)
     return tuple(arrays)
+
+
+def exact_norm(problem: Problem) -> bool:
+    """Whether integers give an lp pool nothing to round differently: no powers but squares."""
+    if problem.operation != "lp_pool" or problem.norm == math.inf:
+        return True
+    counts = divisors(problem.window.axes, True, None)
+    return problem.norm in (1, 2) and bool((counts == problem.window.taps).all())
 
 
 def blank_outputs(problem: Problem) -> Outputs:
@@ -110,6 +122,10 @@ def terms(problem: Problem) -> int:
         return max(1, geometry.batch * geometry.positions)
     if problem.operation == "scatter":
         return max(1, math.prod(problem.scatter.out))
+    if problem.operation == "adaptive_avg_pool":
+        return problem.adaptive.terms(problem.direction == "forward")
+    if problem.operation in PLANES:
+        return 1
     return problem.window.taps
 
 
@@ -133,12 +149,48 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
             "input_gradient": [conv.weight_shape, problem.y_shape],
             "weight_gradient": [problem.x_shape, problem.y_shape],
         }[problem.direction]
-    if problem.operation == "scatter":
+    if problem.operation in INTO_PLANES:
         return [problem.y_shape]
+    if (problem.operation, problem.direction) == ("lp_pool", "input_gradient"):
+        return [problem.y_shape, problem.x_shape, problem.y_shape]
     if problem.operation == "columns":
         forward = problem.direction == "forward"
         return [problem.window.input_shape, ()] if forward else [problem.columns_shape]
     return [problem.x_shape if problem.direction == "forward" else problem.y_shape]
+
+
+def _divisors(problem: Problem) -> Array:
+    if problem.operation == "adaptive_avg_pool":
+        return uneven_divisors(problem.adaptive.axes)
+    return divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
+
+
+def _norm_operands(problem: Problem, arrays: list[Array], kind: Kind) -> list[Array]:
+    """Take from numbers their signs: sums near 0 have roots of any size, negative ones have none.
+
+    The norms that a gradient divides by are powers of two, or not near 0.
+    """
+    if kind == "normal" or not exact_norm(problem):
+        arrays = [np.abs(array) for array in arrays]
+    if problem.direction == "input_gradient":
+        gy, x, y = arrays
+        y = y + problem.dtype.type(0.5) if kind == "normal" else 2 ** (np.abs(y) % 3)
+        return [gy * 16, x, y.astype(problem.dtype)]
+    return arrays
+
+
+def _starts(rng: np.random.Generator, problem: Problem) -> Array:
+    """Draw where the windows of a fractional pool begin."""
+    geometry = problem.fractional
+    shape = (geometry.batch, geometry.channels)
+    triples = zip(geometry.sizes, geometry.kernel, geometry.out, strict=True)
+    return np.concatenate(
+        [
+            rng.integers(0, size - kernel, (*shape, out), np.int64, endpoint=True)
+            for size, kernel, out in triples
+        ],
+        axis=2,
+    )
 
 
 def _data(problem: Problem) -> int:

@@ -14,7 +14,7 @@ COUNTS = ("batch", "channels", "outputs", "groups")
 PER_AXIS = {"sizes": 1, "kernel": 1, "stride": 1, "dilation": 1, "out": 1}
 AXES = ("sizes", "kernel", "stride", "padding", "dilation", "out")
 PLAINEST = {
-    "ceil_mode": False,
+    "rounding": "floor",
     "indices": False,
     "count_include_pad": True,
     "divisor": None,
@@ -23,6 +23,7 @@ PLAINEST = {
     "padding_mode": "zeros",
     "dialect": "fastconv",
     "acc": None,
+    "nan": "propagate",
 }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from fastconv.kernels.activate import ACTIVATIONS
+from fastconv.kernels.activate import ACTIVATIONS, FINISHING
 from fastconv.kernels.jit import intrinsic
 from fastconv.kernels.vector import INT32, INT64, Vectors, constant, data_pointer
 
@@ -272,7 +272,8 @@ class _Walk:
         builder, tile = self.builder, self.tile
         left = builder.sub(self.columns, column)
         if tile.activation:
-            sums = [ACTIVATIONS[tile.activation](self.parts, value) for value in sums]
+            apply = {**ACTIVATIONS, **FINISHING}[tile.activation]
+            sums = [apply(self.parts, value) for value in sums]
 
         def write(whole):
             for v in range(tile.vectors):

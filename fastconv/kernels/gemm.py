@@ -15,10 +15,11 @@ import functools
 
 import numpy as np
 
-from fastconv.kernels.jit import kernel
+from fastconv.kernels.activate import FIRST_FINISHING, finisher
 from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape, make_tile
+from fastconv.kernels.turn import make_turn
 from fastconv.kernels.widths import any_width
 
 HEADER = (
@@ -43,13 +44,13 @@ HEADER_WORDS = len(HEADER)
 @functools.cache
 def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
     """Return the compiled loops over tiles of `rows` by any of the widths."""
-    run_tile = _any_width(np.dtype(dtype_name), rows, widths)
+    run_tile, finish = _any_width(np.dtype(dtype_name), rows, widths), finisher(dtype_name)
 
     def conv(x, w, bias, y, table, shares, first_item, last_item):
         group, groups, panel, panel_end, block, run = shares
         tiles, taps, channels, m = table[0], table[1], table[2], table[3]
         x_origin, x_channel, x_sample = table[4], table[5], table[6]
-        y_channel, y_sample = table[7], table[8]
+        y_channel, y_sample, code = table[7], table[8], table[9]
         runs = (tiles + run - 1) // run
         blocks = (panel_end - panel + block - 1) // block
         panel_size = taps * channels * rows
@@ -57,6 +58,7 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
         for item in range(first_item, last_item):
             outer, first_tile = item // runs, item % runs * run
             outer, first_panel = outer // blocks, panel + outer % blocks * block
+            last_panel = min(panel_end, first_panel + block)
             sample, g = outer // groups, group + outer % groups
             x_start = x_origin + sample * x_sample + g * channels * x_channel
             y_start = sample * y_sample + g * m * y_channel
@@ -64,7 +66,7 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
             for tile in range(first_tile, min(tiles, first_tile + run)):
                 place = HEADER_WORDS + tile * 6
                 x_tile, y_tile = x_start + table[place + 1], y_start + table[place + 2]
-                for p in range(first_panel, min(panel_end, first_panel + block)):
+                for p in range(first_panel, last_panel):
                     row = p * rows
                     run_tile(
                         *(table[place], w, (packed + p) * panel_size, x, x_tile),
@@ -72,6 +74,11 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
                         *(table[place + 3], table[place + 4], table[place + 5]),
                         *(x_channel, y_channel, min(rows, m - row)),
                     )
+                if code >= FIRST_FINISHING:
+                    end = table[place + 8] if tile + 1 < tiles else y_channel
+                    for row in range(first_panel * rows, min(last_panel * rows, m)):
+                        first = y_tile + row * y_channel
+                        finish(y, first, end - table[place + 2], code)
 
     return shared(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}")
 
@@ -86,45 +93,25 @@ def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):
 
 
 @functools.cache
-def panel_packer(rows: int):
+def panel_packer(dtype_name: str, rows: int):
     """Return the function that packs weights for tiles of `rows`.
 
     It packs w (groups, m, channels, taps) as (groups, panels, segments, rows), zeros below m, where
-    segments are (blocks of channels, taps, channels of the block); of the groups and panels in two
-    ranges. All rows of a panel are read side by side, so that they are written side by side.
+    segments are (blocks of channels, taps, channels of the block) and `units` says where each of
+    channels times taps goes; of the panels in a range, counted from one of a group on.
     """
+    lanes = host().lanes(np.dtype(dtype_name))
+    turn = make_turn(np.dtype(dtype_name), lanes, rows)
 
-    def pack_segment(w, source, packed, target, depth, valid, count, taps):
-        step = np.uint64(count * rows)
-        for c in range(count):
-            place = target + np.uint64(c * rows)
-            for _ in range(taps):
-                if valid == rows:  # a constant, so that the loop is unrolled
-                    for row in range(rows):
-                        packed[place + np.uint64(row)] = w[source + np.uint64(row) * depth]
-                else:
-                    for row in range(rows):
-                        inside = row < valid
-                        packed[place + np.uint64(row)] = (
-                            w[source + np.uint64(row) * depth] if inside else 0
-                        )
-                source += np.uint64(1)
-                place += step
+    def pack_panels(w, packed, units, group, panel, panels, m, first, last):
+        depth = units.size
+        for number in range(first, last):
+            g, p = group + number // panels, panel + number % panels
+            source, valid = (g * m + p * rows) * depth, min(rows, m - p * rows)
+            for k in range(0, depth, lanes):
+                turn(
+                    *(w, source + k, depth, valid, depth - k),
+                    *(packed, number * depth * rows, units, k, rows),
+                )
 
-    pack_segment = kernel(pack_segment, str(rows), inline=True)
-
-    def pack_panels(w, packed, group, group_end, panel, panel_end, m, channels, taps, block):
-        depth, start = np.uint64(channels * taps), np.uint64(0)
-        for g in range(group, group_end):
-            for p in range(panel, panel_end):
-                source = np.uint64(g * m + p * rows) * depth
-                valid = min(rows, m - p * rows)
-                for first in range(0, channels, block):
-                    done = np.uint64(first * taps)
-                    pack_segment(
-                        *(w, source + done, packed, start + done * np.uint64(rows)),
-                        *(depth, valid, min(block, channels - first), taps),
-                    )
-                start += np.uint64(taps * channels * rows)
-
-    return kernel(pack_panels, str(rows))
+    return shared(pack_panels, f"{host().name}-{dtype_name}-{rows}")

@@ -11,6 +11,7 @@ import functools
 
 import numpy as np
 
+from fastconv.kernels.activate import FIRST_FINISHING, finisher
 from fastconv.kernels.jit import kernel
 from fastconv.kernels.parts import shared
 from fastconv.kernels.row_tile import make_row_tile
@@ -25,7 +26,7 @@ PANEL_WORDS = 4
 @functools.cache
 def last_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
     """Return the compiled loops over tiles of `rows` positions by any of the widths."""
-    run_tile = _any_width(np.dtype(dtype_name), rows, widths)
+    run_tile, finish = _any_width(np.dtype(dtype_name), rows, widths), finisher(dtype_name)
 
     def place_rows(places, first, position, geometry):
         """Find where rows from a flat output position on read each tap."""
@@ -62,12 +63,13 @@ def last_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
         for item in range(first_item, last_item):
             outer, first_tile = item // runs, item % runs * run
             outer, first_panel = outer // blocks, outer % blocks * block
+            last_panel = min(panels, first_panel + block)
             sample, g = outer // groups, outer % groups
             for tile in range(first_tile, min(tiles, first_tile + run)):
                 position = tile * rows
                 place_rows(places, sample * x_sample + g * group_channels, position, geometry)
                 y_tile = sample * y_sample + position * out_channels + g * outputs
-                for p in range(first_panel, min(panels, first_panel + block)):
+                for p in range(first_panel, last_panel):
                     panel = panel_table + p * PANEL_WORDS
                     first = table[panel + 1]
                     run_tile(
@@ -76,6 +78,12 @@ def last_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
                         *(segments, segments_end, out_channels, min(rows, positions - position)),
                         table[panel + 3],
                     )
+                if table[9] >= FIRST_FINISHING:
+                    first = table[panel_table + first_panel * PANEL_WORDS + 1]
+                    last = panel_table + (last_panel - 1) * PANEL_WORDS
+                    count = table[last + 1] + table[last + 3] - first
+                    for row in range(min(rows, positions - position)):
+                        finish(y, y_tile + row * out_channels + first, count, table[9])
 
     return shared(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}")
 

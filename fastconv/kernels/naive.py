@@ -7,8 +7,6 @@ before`, and what lies outside the input is padding. Results are overwritten, ne
 Shapes: x (N, C, D, H, W), w (OC, C // groups, KD, KH, KW), y (N, OC, OD, OH, OW).
 """
 
-import numpy as np
-
 from fastconv.kernels.jit import by_type, kernel
 
 
@@ -126,41 +124,6 @@ def conv_weight_gradient(x, gw, gy, stride, before, dilation, groups):
                                                 x[n, first + ic, d, h, v] * gy[n, oc, od, oh, ow]
                                             )
                         gw[oc, ic, td, th, tw] = total
-
-
-@kernel
-def max_pool(x, y, indices, lowest, kernel, stride, before, dilation):
-    """y[n, c, o] = max over t of x[n, c, i], and where it was.
-
-    The index is flat in the plane: that of the first maximum, or of the last NaN. A window without
-    any input element gives the lowest number of the dtype, -inf or an integer, and index -1.
-    """
-    batch, channels, depth, height, width = x.shape
-    for n in range(batch):
-        for c in range(channels):
-            for od in range(y.shape[2]):
-                for oh in range(y.shape[3]):
-                    for ow in range(y.shape[4]):
-                        best = lowest
-                        where = -1
-                        for td in range(kernel[0]):
-                            d = od * stride[0] + td * dilation[0] - before[0]
-                            if d < 0 or d >= depth:
-                                continue
-                            for th in range(kernel[1]):
-                                h = oh * stride[1] + th * dilation[1] - before[1]
-                                if h < 0 or h >= height:
-                                    continue
-                                for tw in range(kernel[2]):
-                                    v = ow * stride[2] + tw * dilation[2] - before[2]
-                                    if v < 0 or v >= width:
-                                        continue
-                                    value = x[n, c, d, h, v]
-                                    if where < 0 or value > best or np.isnan(value):
-                                        best = value
-                                        where = (d * height + h) * width + v
-                        y[n, c, od, oh, ow] = best
-                        indices[n, c, od, oh, ow] = where
 
 
 @kernel

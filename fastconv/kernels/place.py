@@ -1,9 +1,11 @@
-"""Which core a thread runs on, and how it leaves one that another thread needs.
+"""Which core a thread runs on, and how to keep another thread away from it.
 
 Linux sometimes wakes a worker on the very core that its caller computes on, though another is
-idle, and leaves both there for tens of milliseconds. Elsewhere nothing is known, and nothing done.
+idle: the worker then waits for some milliseconds, and both may stay there for many more. On other
+systems nothing is known, and nothing done.
 """
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -17,13 +19,15 @@ def here() -> int:
     return _asking()()
 
 
-def step_aside(core: int) -> None:
-    """Move this thread to another core, if it may use one; it may come back later."""
-    allowed = os.sched_getaffinity(0)
-    others = allowed - {core}
+def keep_away(thread: int, core: int) -> None:
+    """Let a thread, by its number, run on all cores that this one may use, but not on one of them.
+
+    Where there is no other it may stay. A thread that has ended is no error.
+    """
+    others = os.sched_getaffinity(0) - {core}
     if others:
-        os.sched_setaffinity(0, others)
-        os.sched_setaffinity(0, allowed)
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(thread, others)
 
 
 @functools.cache

@@ -42,7 +42,6 @@ class _Job(ABC):
         self._call = (loops, arguments)
         self._bounds = bounds
         self._state = np.zeros(3, np.int64)
-        self._core = place.here()
         self.failures: list[BaseException] = []
 
     @abstractmethod
@@ -81,8 +80,6 @@ class _CompiledJob(_Job):
     def help(self) -> None:
         if self.closed:
             return
-        if self._core != place.NOWHERE and self._core == place.here():
-            place.step_aside(self._core)
         try:
             self._run(False, LOOKOUT_SECONDS)
         except BaseException as failure:
@@ -144,7 +141,9 @@ class _Worker:
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._last: _Job | None = None
-        threading.Thread(target=self._work, name="fastconv", daemon=True).start()
+        self._asleep = True
+        self._thread = threading.Thread(target=self._work, name="fastconv", daemon=True)
+        self._thread.start()
 
     @property
     def free(self) -> bool:
@@ -153,11 +152,16 @@ class _Worker:
 
     def start(self, job: _Job) -> None:
         """Ask for help, as soon as there is time; too late does no harm."""
+        core = place.here() if self._asleep else place.NOWHERE
+        if core != place.NOWHERE and self._thread.native_id is not None:
+            place.keep_away(self._thread.native_id, core)
         self._jobs.put(job)
 
     def _work(self) -> None:
         while True:
+            self._asleep = True
             self._last = self._jobs.get()
+            self._asleep = False
             self._last.help()
 
 

@@ -59,6 +59,10 @@ ROW_TILES = {
 """The tiles of channels-last arrays: rows of positions by vectors of channels."""
 
 
+CHANNEL_TILE_ROWS = {"avx512": (8, 7), "avx2": (4,), "portable": (4,)}
+"""Positions of a tile of `kernels.channel_tile`, preferred first."""
+
+
 @functools.cache
 def host() -> Target:
     """Return the instruction set that Numba generates code for."""

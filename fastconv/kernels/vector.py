@@ -22,6 +22,7 @@ class Vectors:
 
     def __init__(self, builder: ir.IRBuilder, dtype: np.dtype, lanes: int) -> None:
         self.builder = builder
+        self.name = dtype.name
         self.element, suffix = FLOATS[dtype.name]
         self.lanes = lanes
         self.type = ir.VectorType(self.element, lanes)
@@ -85,6 +86,33 @@ class Vectors:
         """Choose by lane whether a value is greater than a number; NaN is not."""
         greater = self.builder.fcmp_ordered(">", value, self.constant(bound))
         return self.builder.select(greater, yes, no)
+
+    def absolute(self, value: ir.Value) -> ir.Value:
+        """Return sizes without signs."""
+        function = self._declare(f"llvm.fabs.{self._suffix}", self.type, [self.type])
+        return self.builder.call(function, [value])
+
+    def unless_nan(self, value: ir.Value, result: ir.Value) -> ir.Value:
+        """Return the result, or NaN where a value is that."""
+        return self.builder.select(self.builder.fcmp_unordered("uno", value, value), value, result)
+
+    def whole(self, value: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
+        """Return the nearest whole numbers, and 2 to the power of them as a product of two.
+
+        Numbers must be small: one so large that its last digit is worth 1 is added, and taken away
+        again. Of the two factors each is a normal number where their product is none.
+        """
+        bits, bias, digits = {"float32": (32, 127, 23), "float64": (64, 1023, 52)}[self.name]
+        kind, large = ir.VectorType(ir.IntType(bits), self.lanes), self.constant(1.5 * 2.0**digits)
+        builder, sum = self.builder, self.builder.fadd(value, large)
+        exponent = builder.sub(builder.bitcast(sum, kind), builder.bitcast(large, kind))
+        half = builder.ashr(exponent, ir.Constant(kind, [1] * self.lanes))
+        powers = []
+        for part in (half, builder.sub(exponent, half)):
+            biased = builder.add(part, ir.Constant(kind, [bias] * self.lanes))
+            power = builder.shl(biased, ir.Constant(kind, [digits] * self.lanes))
+            powers.append(builder.bitcast(power, self.type))
+        return builder.fsub(sum, large), powers[0], powers[1]
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """Return `a * b + c`, rounded once where the CPU can."""

@@ -41,6 +41,12 @@ class Image:
         """Positions of a row: its elements, or, where there is but one row, all its outputs."""
         return self.sizes[-1] if len(self.sizes) > 1 else max(self.sizes[-1], self.axes[-1].out)
 
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """Rows of positions along each axis but the last, up to the last output."""
+        outer = self.axes[:-1]
+        return (outer[0].out, *self.sizes[1:-1]) if outer else ()
+
     @cached_property
     def phases(self) -> tuple[tuple[int, ...], ...]:
         """The phases along each axis that any tap reads, each the first element it holds."""
@@ -98,8 +104,7 @@ class _Rows:
     """The rows of the image: which outer taps they read input for, and where they lie in y."""
 
     def __init__(self, image: Image) -> None:
-        outer = image.axes[:-1]
-        sizes = (outer[0].out, *image.sizes[1:-1]) if outer else ()
+        outer, sizes = image.axes[:-1], image.rows
         places = np.indices(sizes).reshape(len(outer), -1) if outer else np.zeros((0, 1), int)
         self.is_output = np.ones(places.shape[1], bool)
         self.output = np.zeros(places.shape[1], int)

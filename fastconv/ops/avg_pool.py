@@ -18,30 +18,41 @@ def avg_pool1d(
     padding: PaddingLike = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    *,
+    dilation: IntOrInts = 1,
+    rounding: str | None = None,
+    layout: str = "channels_first",
 ) -> Array:
     """Average every window, as PyTorch's `avg_pool1d`.
 
     Parameters
     ----------
     input : array_like
-        `(N, C, L)` or `(C, L)`, float32 or float64.
+        `(N, C, L)` or `(C, L)`.
     kernel_size : int or tuple of int
         In elements.
     stride : int or tuple of int, optional
         In elements; `kernel_size` by default.
-    padding : int or tuple
-        Zeros around the input: for every side, per dimension, or `(before, after)` per dimension.
+    padding : int, tuple or str
+        Zeros around the input: for every side, per dimension, `(before, after)` per dimension, or
+        "valid", "same", "same_lower".
     ceil_mode : bool
-        Also take windows that reach beyond the padding, if they start before its end; what
-        overhangs never counts.
+        The same as `rounding="ceil"`.
     count_include_pad : bool
-        Whether padding counts in the divisor.
+        Whether padding counts in the divisor; what overhangs it never does.
+    dilation : int or tuple of int
+        Distance of the elements of a window; 1 is dense.
+    rounding : str, optional
+        "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
+        it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    layout : str
+        "channels_first", or "channels_last" for `(N, L, C)`.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C, *out)` or `(C, *out)`. A window without any input element gives 0 if padding
-        counts, else NaN.
+        `(N, C, *out)` or `(C, *out)`. A window without any input element gives 0 if padding counts,
+        else NaN.
 
     Raises
     ------
@@ -54,7 +65,9 @@ def avg_pool1d(
     >>> F.avg_pool1d(np.arange(4.0).reshape((1, 1, 4)), 2).ravel()
     array([0.5, 2.5])
     """
-    return _forward(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+    place = (kernel_size, stride, padding, dilation, ceil_mode)
+    options = (count_include_pad, None, rounding, layout)
+    return _forward(1, input, *place, *options)
 
 
 def avg_pool1d_backward(
@@ -65,16 +78,22 @@ def avg_pool1d_backward(
     padding: PaddingLike = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    *,
+    dilation: IntOrInts = 1,
+    rounding: str | None = None,
+    layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `avg_pool1d` with respect to its input.
 
     Parameters
     ----------
     grad_output : array_like
-        Gradient of the output, `(N, C, *out)` or `(C, *out)`.
+        Gradient of the output, of its shape.
     input_size : sequence of int
         Shape of the input, `(N, C, L)` or `(C, L)`.
     kernel_size, stride, padding, ceil_mode, count_include_pad
+        As in the forward call.
+    dilation, rounding, layout
         As in the forward call.
 
     Returns
@@ -93,9 +112,9 @@ def avg_pool1d_backward(
     >>> F.avg_pool1d_backward(np.ones((1, 1, 1)), (1, 1, 2), 2).ravel()
     array([0.5, 0.5])
     """
-    return _backward(
-        1, grad_output, input_size, kernel_size, stride, padding, ceil_mode, count_include_pad, None
-    )
+    place = (kernel_size, stride, padding, dilation, ceil_mode)
+    options = (count_include_pad, None, rounding, layout)
+    return _backward(1, grad_output, input_size, *place, *options)
 
 
 def avg_pool2d(
@@ -106,32 +125,43 @@ def avg_pool2d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
+    *,
+    dilation: IntOrInts = 1,
+    rounding: str | None = None,
+    layout: str = "channels_first",
 ) -> Array:
     """Average every window, as PyTorch's `avg_pool2d`.
 
     Parameters
     ----------
     input : array_like
-        `(N, C, H, W)` or `(C, H, W)`, float32 or float64.
+        `(N, C, H, W)` or `(C, H, W)`.
     kernel_size : int or tuple of int
         In elements.
     stride : int or tuple of int, optional
         In elements; `kernel_size` by default.
-    padding : int or tuple
-        Zeros around the input: for every side, per dimension, or `(before, after)` per dimension.
+    padding : int, tuple or str
+        Zeros around the input: for every side, per dimension, `(before, after)` per dimension, or
+        "valid", "same", "same_lower".
     ceil_mode : bool
-        Also take windows that reach beyond the padding, if they start before its end; what
-        overhangs never counts.
+        The same as `rounding="ceil"`.
     count_include_pad : bool
-        Whether padding counts in the divisor.
+        Whether padding counts in the divisor; what overhangs it never does.
     divisor_override : int, optional
-        Divide every sum by this instead.
+        Divides in the place of the number of elements.
+    dilation : int or tuple of int
+        Distance of the elements of a window; 1 is dense.
+    rounding : str, optional
+        "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
+        it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    layout : str
+        "channels_first", or "channels_last" for `(N, H, W, C)`.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C, *out)` or `(C, *out)`. A window without any input element gives 0 if padding
-        counts, else NaN.
+        `(N, C, *out)` or `(C, *out)`. A window without any input element gives 0 if padding counts,
+        else NaN.
 
     Raises
     ------
@@ -141,12 +171,13 @@ def avg_pool2d(
     Examples
     --------
     >>> import fastconv as F, numpy as np
-    >>> F.avg_pool2d(np.arange(16.0).reshape((1, 1, 4, 4)), 2).ravel()
-    array([ 2.5,  4.5, 10.5, 12.5])
+    >>> F.avg_pool2d(np.arange(16.0).reshape((1, 1, 4, 4)), 2)[0, 0]
+    array([[ 2.5,  4.5],
+           [10.5, 12.5]])
     """
-    return _forward(
-        2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
+    place = (kernel_size, stride, padding, dilation, ceil_mode)
+    options = (count_include_pad, divisor_override, rounding, layout)
+    return _forward(2, input, *place, *options)
 
 
 def avg_pool2d_backward(
@@ -158,16 +189,22 @@ def avg_pool2d_backward(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
+    *,
+    dilation: IntOrInts = 1,
+    rounding: str | None = None,
+    layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `avg_pool2d` with respect to its input.
 
     Parameters
     ----------
     grad_output : array_like
-        Gradient of the output, `(N, C, *out)` or `(C, *out)`.
+        Gradient of the output, of its shape.
     input_size : sequence of int
         Shape of the input, `(N, C, H, W)` or `(C, H, W)`.
     kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        As in the forward call.
+    dilation, rounding, layout
         As in the forward call.
 
     Returns
@@ -186,17 +223,9 @@ def avg_pool2d_backward(
     >>> F.avg_pool2d_backward(np.ones((1, 1, 1, 1)), (1, 1, 2, 2), 2).ravel()
     array([0.25, 0.25, 0.25, 0.25])
     """
-    return _backward(
-        2,
-        grad_output,
-        input_size,
-        kernel_size,
-        stride,
-        padding,
-        ceil_mode,
-        count_include_pad,
-        divisor_override,
-    )
+    place = (kernel_size, stride, padding, dilation, ceil_mode)
+    options = (count_include_pad, divisor_override, rounding, layout)
+    return _backward(2, grad_output, input_size, *place, *options)
 
 
 def avg_pool3d(
@@ -207,32 +236,43 @@ def avg_pool3d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
+    *,
+    dilation: IntOrInts = 1,
+    rounding: str | None = None,
+    layout: str = "channels_first",
 ) -> Array:
     """Average every window, as PyTorch's `avg_pool3d`.
 
     Parameters
     ----------
     input : array_like
-        `(N, C, D, H, W)` or `(C, D, H, W)`, float32 or float64.
+        `(N, C, D, H, W)` or `(C, D, H, W)`.
     kernel_size : int or tuple of int
         In elements.
     stride : int or tuple of int, optional
         In elements; `kernel_size` by default.
-    padding : int or tuple
-        Zeros around the input: for every side, per dimension, or `(before, after)` per dimension.
+    padding : int, tuple or str
+        Zeros around the input: for every side, per dimension, `(before, after)` per dimension, or
+        "valid", "same", "same_lower".
     ceil_mode : bool
-        Also take windows that reach beyond the padding, if they start before its end; what
-        overhangs never counts.
+        The same as `rounding="ceil"`.
     count_include_pad : bool
-        Whether padding counts in the divisor.
+        Whether padding counts in the divisor; what overhangs it never does.
     divisor_override : int, optional
-        Divide every sum by this instead.
+        Divides in the place of the number of elements.
+    dilation : int or tuple of int
+        Distance of the elements of a window; 1 is dense.
+    rounding : str, optional
+        "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
+        it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    layout : str
+        "channels_first", or "channels_last" for `(N, D, H, W, C)`.
 
     Returns
     -------
     numpy.ndarray
-        `(N, C, *out)` or `(C, *out)`. A window without any input element gives 0 if padding
-        counts, else NaN.
+        `(N, C, *out)` or `(C, *out)`. A window without any input element gives 0 if padding counts,
+        else NaN.
 
     Raises
     ------
@@ -242,12 +282,12 @@ def avg_pool3d(
     Examples
     --------
     >>> import fastconv as F, numpy as np
-    >>> F.avg_pool3d(np.arange(64.0).reshape((1, 1, 4, 4, 4)), 2).ravel()
-    array([10.5, 12.5, 18.5, 20.5, 42.5, 44.5, 50.5, 52.5])
+    >>> F.avg_pool3d(np.ones((1, 2, 4, 6, 8)), 2).shape
+    (1, 2, 2, 3, 4)
     """
-    return _forward(
-        3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
+    place = (kernel_size, stride, padding, dilation, ceil_mode)
+    options = (count_include_pad, divisor_override, rounding, layout)
+    return _forward(3, input, *place, *options)
 
 
 def avg_pool3d_backward(
@@ -259,16 +299,22 @@ def avg_pool3d_backward(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
+    *,
+    dilation: IntOrInts = 1,
+    rounding: str | None = None,
+    layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `avg_pool3d` with respect to its input.
 
     Parameters
     ----------
     grad_output : array_like
-        Gradient of the output, `(N, C, *out)` or `(C, *out)`.
+        Gradient of the output, of its shape.
     input_size : sequence of int
         Shape of the input, `(N, C, D, H, W)` or `(C, D, H, W)`.
     kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        As in the forward call.
+    dilation, rounding, layout
         As in the forward call.
 
     Returns
@@ -287,17 +333,9 @@ def avg_pool3d_backward(
     >>> F.avg_pool3d_backward(np.ones((1, 1, 1, 1, 1)), (1, 1, 2, 2, 2), 2).ravel()
     array([0.125, 0.125, 0.125, 0.125, 0.125, 0.125, 0.125, 0.125])
     """
-    return _backward(
-        3,
-        grad_output,
-        input_size,
-        kernel_size,
-        stride,
-        padding,
-        ceil_mode,
-        count_include_pad,
-        divisor_override,
-    )
+    place = (kernel_size, stride, padding, dilation, ceil_mode)
+    options = (count_include_pad, divisor_override, rounding, layout)
+    return _backward(3, grad_output, input_size, *place, *options)
 
 
 def _forward(
@@ -306,23 +344,21 @@ def _forward(
     kernel_size: IntOrInts,
     stride: IntOrInts | None,
     padding: PaddingLike,
+    dilation: IntOrInts,
     ceil_mode: bool,
     count_include_pad: bool,
     divisor_override: int | None,
+    rounding: str | None,
+    layout: str,
 ) -> Array:
     (x,) = promoted(input=input)
+    place = (kernel_size, stride, padding, dilation, ceil_mode)
     problem = pool_problem(
-        "avg_pool",
-        rank,
-        x.shape,
-        kernel_size,
-        stride,
-        padding,
-        1,
-        ceil_mode,
-        x.dtype,
+        *("avg_pool", rank, x.shape, *place, x.dtype),
         count_include_pad=bool(count_include_pad),
         divisor=divisor_override,
+        rounding=rounding,
+        layout=layout,
     )
     return like_input(solve(problem, (with_batch(x, rank),)), x.shape, rank)
 
@@ -334,25 +370,23 @@ def _backward(
     kernel_size: IntOrInts,
     stride: IntOrInts | None,
     padding: PaddingLike,
+    dilation: IntOrInts,
     ceil_mode: bool,
     count_include_pad: bool,
     divisor_override: int | None,
+    rounding: str | None,
+    layout: str,
 ) -> Array:
     (gy,) = promoted(grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
+    place = (kernel_size, stride, padding, dilation, ceil_mode)
     problem = pool_problem(
-        "avg_pool",
-        rank,
-        shape,
-        kernel_size,
-        stride,
-        padding,
-        1,
-        ceil_mode,
-        gy.dtype,
+        *("avg_pool", rank, shape, *place, gy.dtype),
         direction="input_gradient",
         count_include_pad=bool(count_include_pad),
         divisor=divisor_override,
+        rounding=rounding,
+        layout=layout,
     )
     check_grad_output(problem, gy.shape, len(shape) == rank + 1)
     return like_input(solve(problem, (with_batch(gy, rank),)), shape, rank)

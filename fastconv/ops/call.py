@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastconv import memory
 from fastconv.algorithms import Inputs
 from fastconv.dtypes import Array
 from fastconv.errors import ShapeError
@@ -12,7 +13,7 @@ from fastconv.problem import Problem
 def solve(problem: Problem, inputs: Inputs) -> Array:
     """Run the plan of a problem that has one result, and return it, batched."""
     plan = plan_for(problem)
-    result = np.empty(plan.output_shape, problem.result_dtype)
+    result = memory.empty(plan.output_shape, problem.result_dtype)
     plan.run(inputs, (result,))
     return result
 

@@ -12,19 +12,17 @@ from fastconv.dtypes import row_of
 from fastconv.errors import ParameterError
 from fastconv.geometry import batched_shape
 from fastconv.ops import (
-    avg_pool,
     bias_gradient,
     columns,
     conv,
     conv_gradients,
-    max_pool,
     separable,
     streaming,
     transposed,
 )
-from fastconv.ops.call import check_grad_output, check_shape
+from fastconv.ops.call import check_grad_output
 from fastconv.ops.conv_problem import conv_problem
-from fastconv.ops.pool_problem import pool_problem
+from fastconv.ops.explain_pools import POOLS, shape_of
 from fastconv.ops.transposed_problem import transposed_problem
 from fastconv.plan import Plan, plan_for, settings
 from fastconv.problem import Problem
@@ -94,19 +92,14 @@ def explain(
         return plan_for(described)
 
 
-def _shape(arguments: Arguments, name: str) -> tuple[int, ...]:
-    value = arguments[name]
-    return parameters.shape(name, getattr(value, "shape", value))
-
-
 def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
     first = "input_size" if direction == "input_gradient" else "input"
     second = "weight_size" if direction == "weight_gradient" else "weight"
     problem = conv_problem(
         direction,
         rank,
-        _shape(arguments, first),
-        _shape(arguments, second),
+        shape_of(arguments, first),
+        shape_of(arguments, second),
         arguments["stride"],
         arguments["padding"],
         arguments["dilation"],
@@ -118,15 +111,15 @@ def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
         acc_dtype=arguments.get("acc_dtype"),
     )
     if arguments.get("bias") is not None:
-        conv.check_bias(_shape(arguments, "bias"), problem)
+        conv.check_bias(shape_of(arguments, "bias"), problem)
     if direction != "forward":
-        unbatched = len(_shape(arguments, first)) == rank + 1
-        check_grad_output(problem, _shape(arguments, "grad_output"), unbatched)
+        unbatched = len(shape_of(arguments, first)) == rank + 1
+        check_grad_output(problem, shape_of(arguments, "grad_output"), unbatched)
     return problem
 
 
 def _bias(rank: int, arguments: Arguments) -> Problem:
-    shape = _shape(arguments, "grad_output")
+    shape = shape_of(arguments, "grad_output")
     how = (arguments["dtype"], arguments["layout"], arguments["acc_dtype"])
     return bias_gradient.bias_problem(rank, shape, *how)
 
@@ -135,24 +128,24 @@ def _separable(rank: int, arguments: Arguments) -> tuple[Problem, Problem]:
     place = ("stride", "padding", "dilation", "dtype", "activation", "padding_mode", "layout")
     problems = separable.separable_problems(
         rank,
-        _shape(arguments, "input"),
-        _shape(arguments, "depthwise_weight"),
-        _shape(arguments, "pointwise_weight"),
+        shape_of(arguments, "input"),
+        shape_of(arguments, "depthwise_weight"),
+        shape_of(arguments, "pointwise_weight"),
         *(arguments[name] for name in place),
     )
     if arguments.get("bias") is not None:
-        conv.check_bias(_shape(arguments, "bias"), problems[1])
+        conv.check_bias(shape_of(arguments, "bias"), problems[1])
     return problems
 
 
 def _causal(arguments: Arguments) -> Problem:
     problem = streaming.streaming_problem(
-        _shape(arguments, "input"),
-        _shape(arguments, "weight"),
+        shape_of(arguments, "input"),
+        shape_of(arguments, "weight"),
         *(arguments[name] for name in ("dilation", "groups", "dtype", "activation", "layout")),
     )
     if arguments.get("bias") is not None:
-        conv.check_bias(_shape(arguments, "bias"), problem)
+        conv.check_bias(shape_of(arguments, "bias"), problem)
     return problem
 
 
@@ -164,55 +157,24 @@ def _transposed(rank: int, direction: Any, arguments: Arguments) -> Problem:
     problem = transposed_problem(
         direction,
         rank,
-        _shape(arguments, first),
-        _shape(arguments, second),
+        shape_of(arguments, first),
+        shape_of(arguments, second),
         *place,
         activation=arguments.get("activation"),
         layout=arguments["layout"],
         acc_dtype=arguments["acc_dtype"],
     )
     if arguments.get("bias") is not None:
-        transposed.check_transposed_bias(_shape(arguments, "bias"), problem)
+        transposed.check_transposed_bias(shape_of(arguments, "bias"), problem)
     if direction != "input_gradient":
-        unbatched = len(_shape(arguments, first)) == rank + 1
-        shape = _shape(arguments, "grad_output")
+        unbatched = len(shape_of(arguments, first)) == rank + 1
+        shape = shape_of(arguments, "grad_output")
         transposed.check_transposed_gradient(problem, shape, unbatched)
     return problem
 
 
-def _pool(rank: int, operation: Any, direction: Any, arguments: Arguments) -> Problem:
-    shape = _shape(arguments, "input" if direction == "forward" else "input_size")
-    problem = pool_problem(
-        operation,
-        rank,
-        shape,
-        arguments["kernel_size"],
-        arguments["stride"],
-        arguments["padding"],
-        arguments.get("dilation", 1),
-        arguments["ceil_mode"],
-        arguments["dtype"],
-        direction=direction,
-        indices=bool(arguments.get("return_indices", False)),
-        count_include_pad=bool(arguments.get("count_include_pad", True)),
-        divisor=arguments.get("divisor_override"),
-    )
-    if direction != "forward":
-        unbatched = len(shape) == rank + 1
-        check_grad_output(problem, _shape(arguments, "grad_output"), unbatched)
-    return problem
-
-
-def _scatter(rank: int, arguments: Arguments) -> Problem:
-    shape = _shape(arguments, "grad_output")
-    check_shape("indices", _shape(arguments, "indices"), shape, "as grad_output")
-    return max_pool.scatter_problem(
-        rank, shape, _shape(arguments, "input_size"), arguments["dtype"]
-    )
-
-
 def _im2col(otherwise: Callable[[int], int], arguments: Arguments) -> Problem:
-    shape = _shape(arguments, "input")
+    shape = shape_of(arguments, "input")
     named = parameters.rank_of(arguments["kernel_size"])
     rank = otherwise(len(shape)) if named is None else named
     mode = arguments.get("padding_mode", "zeros")
@@ -228,7 +190,7 @@ def _im2col(otherwise: Callable[[int], int], arguments: Arguments) -> Problem:
 
 def _col2im(name: str, otherwise: int, arguments: Arguments) -> Problem:
     sizes = (arguments["output_size"], arguments["kernel_size"])
-    shape, dialect = _shape(arguments, name), arguments.get("dialect", "fastconv")
+    shape, dialect = shape_of(arguments, name), arguments.get("dialect", "fastconv")
     if otherwise == 1:
         otherwise = columns.rank_of_columns(len(shape), dialect)
     rank = parameters.rank_of(sizes[0]) or parameters.rank_of(sizes[1]) or otherwise
@@ -278,18 +240,10 @@ def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Descri
                 transposed,
                 lambda a, r=rank: _transposed(r, "weight_gradient", a),
             ),
-            ("max_pool{}d", max_pool, lambda a, r=rank: _pool(r, "max_pool", "forward", a)),
-            ("max_pool{}d_backward", max_pool, lambda a, r=rank: _scatter(r, a)),
-            ("avg_pool{}d", avg_pool, lambda a, r=rank: _pool(r, "avg_pool", "forward", a)),
-            (
-                "avg_pool{}d_backward",
-                avg_pool,
-                lambda a, r=rank: _pool(r, "avg_pool", "input_gradient", a),
-            ),
         ):
             full = name.format(rank)
             table[full] = (getattr(module, full), build)
-    return table
+    return table | POOLS
 
 
 EXPLAINED = _table()

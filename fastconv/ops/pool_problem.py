@@ -26,6 +26,11 @@ def pool_problem(
     indices: bool = False,
     count_include_pad: bool = True,
     divisor: int | None = None,
+    rounding: str | None = None,
+    nan: str = "propagate",
+    norm: float | None = None,
+    quantile: float | None = None,
+    layout: str = "channels_first",
 ) -> Problem:
     """Return the problem of a pool on an input shape; the stride defaults to the kernel size."""
     kernel = parameters.integers("kernel_size", kernel_size, rank)
@@ -33,17 +38,28 @@ def pool_problem(
         operation,
         direction,
         rank,
-        input,
+        channels_second(input, rank, layout),
         kernel,
         kernel if stride is None else parameters.integers("stride", stride, rank),
-        parameters.padding_pairs("padding", padding, rank),
+        parameters.padding_form("padding", padding, rank),
         parameters.integers("dilation", dilation, rank),
-        bool(ceil_mode),
+        parameters.rounding(rounding, ceil_mode),
         dtype,
         indices,
         count_include_pad,
         None if divisor is None else parameters.divisor("divisor_override", divisor),
+        parameters.nan(nan),
+        None if norm is None else parameters.norm("norm_type", norm),
+        None if quantile is None else parameters.quantile("q", quantile),
+        layout,
     )
+
+
+def channels_second(shape: Ints, rank: int, layout: str) -> Ints:
+    """Return a shape that is in the order of a layout with its channels second."""
+    if layout != "channels_first" and parameters.layout(layout) and len(shape) > rank:
+        return (*shape[: -rank - 1], shape[-1], *shape[-rank - 1 : -1])
+    return shape
 
 
 @lru_cache(maxsize=4096)
@@ -56,12 +72,28 @@ def _cached(
     stride: Ints,
     padding: Padding,
     dilation: Ints,
-    ceil_mode: bool,
+    rounding: str,
     dtype: np.dtype[Any],
     indices: bool,
     count_include_pad: bool,
     divisor: int | None,
+    nan: str,
+    norm: float | None,
+    quantile: float | None,
+    layout: str,
 ) -> Problem:
     shape = batched_shape("input", input, rank)
-    geometry = window_geometry(shape, kernel, stride, padding, dilation, ceil_mode)
-    return Problem(operation, direction, geometry, dtype, indices, count_include_pad, divisor)
+    geometry = window_geometry(shape, kernel, stride, padding, dilation, rounding)
+    return Problem(
+        operation,
+        direction,
+        geometry,
+        dtype,
+        indices,
+        count_include_pad,
+        divisor,
+        layout=layout,
+        nan=nan,
+        norm=norm,
+        quantile=quantile,
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastconv import activations, parameters
+from fastconv import activations, memory, parameters
 from fastconv.algorithms import Packed
 from fastconv.dtypes import Array, plain_array, promoted
 from fastconv.errors import ShapeError
@@ -141,7 +141,7 @@ class PreparedConv:
             x, ready = self._made_ready(input)
         if out is not None:
             return self._into(out, ready, x)
-        y = np.empty(ready.output_shape, ready.dtype)
+        y = memory.empty(ready.output_shape, ready.dtype)
         if ready.batched:
             ready.solve(x, y)
             return y

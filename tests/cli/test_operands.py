@@ -20,6 +20,11 @@ SHAPES = {
     "columns forward x=2x4x5 k=3 float32": [(2, 4, 5), ()],
     "columns input_gradient x=2x4x5 k=3 float32": [(2, 12, 3)],
     "scatter forward x=2x4x5 o=3 float32": [(2, 4, 3), (2, 4, 3)],
+    "unpool forward x=2x4x5 o=3 float32": [(2, 4, 3), (2, 4, 3)],
+    "gather forward x=2x4x5 o=3 float32": [(2, 4, 5), (2, 4, 3)],
+    "lp_pool input_gradient x=2x4x5 k=3 norm=2 float32": [(2, 4, 3), (2, 4, 5), (2, 4, 3)],
+    "adaptive_avg_pool input_gradient x=2x4x5 o=3 float32": [(2, 4, 3)],
+    "fractional_max_pool forward x=2x4x5x6 o=3x2 k=1 float32": [(2, 4, 5, 6), (2, 4, 5)],
 }
 
 
@@ -29,7 +34,7 @@ def test_shapes_and_dtypes(line, shapes):
     arrays = operands(problem)
     assert [array.shape for array in arrays] == shapes
     kinds = [problem.dtype] * len(arrays)
-    if problem.operation == "scatter":
+    if problem.operation in ("scatter", "unpool", "gather", "fractional_max_pool"):
         kinds[1] = np.dtype(np.int64)
     assert [array.dtype for array in arrays] == kinds
 

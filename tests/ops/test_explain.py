@@ -66,12 +66,37 @@ def cases():
         yield f"max_pool{r}d", (x, 3), {"stride": 2, "padding": 1, "ceil_mode": True}
         yield f"max_pool{r}d", (x, 2, 2, 0, 2), {"return_indices": True}
         yield f"avg_pool{r}d", (x, 3), {"count_include_pad": False, "padding": 1}
+        yield f"max_pool{r}d", (x, 3), {"rounding": "cover_all", "padding": "same", "nan": "ignore"}
+        yield f"min_pool{r}d", (x, 3), {"stride": 2, "return_indices": True}
+        yield f"lp_pool{r}d", (x, 2.5, 3), {"padding": 1, "ceil_mode": True}
+        yield f"median_pool{r}d", (x, 3), {"padding": 1}
+        yield f"quantile_pool{r}d", (x, 3), {"q": 0.25, "dilation": 2}
+        yield f"adaptive_max_pool{r}d", (x, 3), {"return_indices": True}
+        yield f"adaptive_avg_pool{r}d", (x, (None, 2, 3)[:r]), {}
+        gradient = (Array(2, 4, *(3,) * r), Array(2, 4, *(3,) * r, dtype=np.int64), (2, 4, *sizes))
+        for name in ("min", "adaptive_max", "fractional_max")[: 2 + (r > 1)]:
+            yield f"{name}_pool{r}d_backward", gradient, {}
+        yield f"adaptive_avg_pool{r}d_backward", gradient[::2], {}
+        if r > 1:
+            yield f"fractional_max_pool{r}d", (x, 2, 3), {}
+            yield f"fractional_max_pool{r}d", (x, 2), {"output_ratio": 0.5, "return_indices": True}
+        last = Array(2, *sizes, 4)
+        yield f"max_pool{r}d", (last, 2), {"layout": "channels_last", "return_indices": True}
+        yield f"avg_pool{r}d", (last, 2), {"layout": "channels_last", "dilation": 2}
         out = tuple(size // 2 for size in sizes)
+        y = Array(2, 4, *out)
+        yield f"lp_pool{r}d_backward", (y, x, y, 2, 2), {}
+        yield f"max_unpool{r}d", (y, Array(2, 4, *out, dtype=np.int64), 2), {"output_size": sizes}
+        yield f"max_unpool{r}d_backward", (x, Array(2, 4, *out, dtype=np.int64), y.shape), {}
         indices = Array(2, 4, *out, dtype=np.int64)
         yield f"max_pool{r}d_backward", (Array(2, 4, *out), indices, (2, 4, *sizes)), {}
         yield f"avg_pool{r}d_backward", (Array(2, 4, *out), (2, 4, *sizes), 2), {}
     yield "causal_conv1d", (Array(2, 4, 9), Array(6, 2, 3), Array(6), 2, 2), {}
     yield "causal_conv1d", (Array(4, 5), Array(6, 4, 3)), {"activation": "relu"}
+
+    yield "global_avg_pool", (Array(2, 3, 9, 8),), {}
+    yield "global_max_pool", (Array(2, 3, 4, 3, 2),), {"return_indices": True}
+    yield "global_lp_pool", (Array(2, 9, 8, 3),), {"layout": "channels_last", "norm_type": 3}
     yield "avg_pool2d", (Array(3, 9, 8), 2), {"divisor_override": 3}
     yield "avg_pool3d_backward", (Array(2, 2, 2, 3), (2, 5, 5, 6), 2), {"divisor_override": -1}
 

@@ -6,6 +6,7 @@ import pytest
 import fastconv as F
 from fastconv import PlanError, Problem, settings
 from fastconv.plan import Settings, plan_for
+from fastconv.problem import PLANES
 from tests.helpers import (
     FAST_NAMES,
     NAMES,
@@ -194,6 +195,25 @@ LARGE = [
     "avg_pool input_gradient x=2x8x64x64 k=5 s=1 p=2 float64",
     "scatter forward x=2x32x64x64 o=32x32 float32",
     "scatter forward x=1x2x300x300 o=150x150 float64",
+    "max_pool forward x=1x16x64x64 k=3 s=1 p=1 nan=ignore indices=1 float32",
+    "min_pool forward x=1x16x64x64 k=3 s=2 p=1 float64",
+    "avg_pool forward x=2x16x64x64 k=3 s=1 d=2 round=cover_all float32",
+    "lp_pool forward x=2x16x64x64 k=3 s=1 norm=2 float32",
+    "lp_pool input_gradient x=2x16x64x64 k=3 s=1 norm=3 float32",
+    "lp_pool input_gradient x=2x16x64x64 k=3 s=2 norm=inf float32",
+    "quantile_pool forward x=2x16x64x64 k=3 s=2 q=0.5 float32",
+    "quantile_pool forward x=2x16x20x20 k=3x5 p=1 q=0.5 float64",
+    "adaptive_max_pool forward x=2x16x60x63 o=7x9 float32",
+    "adaptive_max_pool forward x=2x16x60x63 o=50x60 indices=1 float32",
+    "adaptive_max_pool forward x=1x8x20x20 o=70x71 indices=1 float64",
+    "adaptive_avg_pool forward x=2x16x60x63 o=50x60 float32",
+    "adaptive_avg_pool forward x=2x16x60x63 o=1x1 float32",
+    "adaptive_avg_pool input_gradient x=2x16x60x63 o=50x60 float32",
+    "adaptive_avg_pool input_gradient x=2x16x60x63 o=7x9 float64",
+    "fractional_max_pool forward x=2x16x60x63 o=30x40 k=2x3 indices=1 float32",
+    "fractional_max_pool forward x=2x16x60x63 o=30x40 k=2x3 float64",
+    "unpool forward x=2x32x64x64 o=32x32 float32",
+    "gather forward x=2x32x64x64 o=32x32 float32",
     "columns forward x=2x8x64x64 k=3 p=1 float32",
     "columns forward x=2x8x64x64 k=3 s=2 float32",
     "columns input_gradient x=2x8x64x64 k=3 p=1 float32",
@@ -229,9 +249,8 @@ def test_scratch_memory_is_what_the_plan_says(line, name, limit):
 
 def inputs_of_zeros(problem):
     """Inputs of the right shapes, made quickly: integers below 3, and valid indices."""
-    shapes = inputs_of(Problem.parse(str(problem))) if problem.operation == "scatter" else None
-    if shapes is not None:
-        return shapes
+    if problem.operation in (*PLANES, "lp_pool"):
+        return inputs_of(problem)
     g, dtype = problem.geometry, problem.dtype
 
     def array(*shape):

@@ -34,6 +34,8 @@ class OnnxRuntime:
         if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
             return "all positions that fit, over zeros"
         axes = problem.window.axes
+        if problem.window.rounding == "cover_all" or problem.nan != "propagate":
+            return "no rounding to cover all, no NaN ignored"
         if problem.operation == "avg_pool" and any(axis.dilation > 1 for axis in axes):
             return "averages have no dilation"
         if problem.operation != "conv" and any(

@@ -20,7 +20,7 @@ from fastconv.cli.operands import operands, run_problem
 from fastconv.dtypes import Array, conjugated
 from fastconv.plan import current_settings, plan_for
 from fastconv.plan.threads import limited_threads
-from fastconv.problem import Problem
+from fastconv.problem import PLANES, Problem
 
 PUBLIC = ("conv", "columns", "scatter", "max_pool", "avg_pool")
 """Operations whose public function is called; others are planned and run, which is all it does."""
@@ -228,7 +228,8 @@ def _columns(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
 def _max_pool(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     window = problem.window
     function = getattr(module, f"max_pool{window.rank}d")
-    call = partial(function, inputs[0], window.kernel, *_steps(problem), window.ceil_mode)
+    options = {"rounding": window.rounding, "nan": problem.nan}
+    call = partial(function, inputs[0], window.kernel, *_steps(problem), **options)
     if not problem.indices:
         return call
 
@@ -241,9 +242,10 @@ def _max_pool(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
 
 def _avg_pool(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     window = problem.window
-    stride, padding, _ = _steps(problem)
+    stride, padding, dilation = _steps(problem)
     options: dict[str, Any] = {
-        "ceil_mode": window.ceil_mode,
+        "rounding": window.rounding,
+        "dilation": dilation,
         "count_include_pad": problem.count_include_pad,
     }
     if window.rank > 1:
@@ -272,8 +274,9 @@ def _steps(
 def _smallest(problem: Problem) -> Problem:
     draft = replace(Draft.of(problem), padding_mode="zeros")  # one element is not reflected
     ones = (1,) * len(draft.sizes)
-    if problem.operation == "scatter":
-        return replace(draft, batch=1, channels=1, sizes=ones, out=ones).problem()
+    if problem.operation in PLANES:
+        kernel = tuple(1 for _ in draft.kernel)
+        return replace(draft, batch=1, channels=1, sizes=ones, out=ones, kernel=kernel).problem()
     return replace(
         draft, batch=1, channels=1, outputs=1, groups=1, sizes=ones, kernel=ones, out=()
     ).problem()

@@ -58,6 +58,8 @@ class PyTorch:
 
 def _pool_refusal(problem: Problem) -> str | None:
     axes = problem.window.axes
+    if problem.window.rounding == "cover_all" or problem.nan != "propagate":
+        return "no rounding to cover all, no NaN ignored"
     if any(2 * axis.before > axis.kernel for axis in axes):
         return "padding is more than half the kernel"
     if problem.operation == "avg_pool" and any(axis.dilation > 1 for axis in axes):

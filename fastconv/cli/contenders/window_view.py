@@ -32,8 +32,8 @@ class WindowView:
             return None if plain else "forward only, no activation"
         if problem.operation not in ("max_pool", "avg_pool") or problem.direction != "forward":
             return "convolutions and pools only"
-        if problem.window.ceil_mode or problem.indices or problem.divisor is not None:
-            return "no ceil_mode, indices or divisor"
+        if problem.window.rounding != "floor" or problem.indices or problem.divisor is not None:
+            return "no rounding up, indices or divisor"
         return None if problem.count_include_pad else "padding counts"
 
     def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:

@@ -1,0 +1,319 @@
+"""Convolution by generated machine code whose vectors are filled with output channels.
+
+`implicit_gemm` fills its vectors with positions, of which a plane of 7x7 or 10x10 leaves a third
+unused. Here a tile is a few positions by vectors of output channels (`kernels.channel_tile`), for
+any stride and dilation; only an input with padding is copied, with its padding. Which of the two is
+taken is a comparison of the vectors they multiply.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from fastconv import memory
+from fastconv.activations import code_of
+from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
+from fastconv.algorithms.implicit_gemm import (
+    ITEMS_PER_THREAD,
+    MOST_AXES,
+    SERIAL_FLOPS,
+    issued_vectors,
+)
+from fastconv.algorithms.numba_here import numba_installed
+from fastconv.dtypes import Array, ready
+from fastconv.geometry import ConvGeometry
+from fastconv.kernels.pool import share
+from fastconv.lowering.taps import LONGEST_SUM, cheapest_widths
+from fastconv.problem import Problem
+
+MOST_POSITIONS = 2**16
+"""Positions of a plane beyond which the table of their places would be too large."""
+FEWEST_TERMS = 24
+"""Terms of a sum below which turning a tile around to store it costs as much as the sum."""
+GAIN = 1.0
+"""Share of the other way's time below which this one is taken."""
+PHASES_COST = 1.08
+"""What the other way's copy of the phases of a stride costs, where this one copies nothing."""
+WAY_BYTES, WAYS = 2**16, 16
+CROWDED_COST = 1.15
+"""What it costs to read more than `WAYS` planes that lie a multiple of `WAY_BYTES` apart in place:
+all want the same lines of the second cache. A copy with padding lies better."""
+TAIL = 64
+"""Elements after the bias that a vector may load."""
+
+
+class ChannelVectors:
+    """Tiles of positions by output channels, over planes of few positions."""
+
+    name = "channel_vectors"
+    exact = True
+    uses_blas = False
+    compiled = True
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Accept convolutions forward whose positions would leave vectors unused."""
+        if problem.operation != "conv" or problem.direction != "forward":
+            return f"solves conv forward, not {problem.operation} {problem.direction}"
+        if problem.not_compiled is not None:
+            return problem.not_compiled
+        if not numba_installed():
+            return "Numba is not installed (pip install numba)"
+        geometry = problem.conv
+        if geometry.rank > MOST_AXES:
+            return f"written for up to {MOST_AXES} spatial dimensions"
+        if geometry.positions > MOST_POSITIONS:
+            return f"{geometry.positions} positions fill vectors well"
+        if geometry.k < FEWEST_TERMS:
+            return f"{geometry.k} terms of a sum are too few to turn a tile around"
+        ours, theirs = _issued(problem), _theirs(problem)
+        if ours >= GAIN * theirs:
+            return f"vectors of positions take {theirs / ours:.2f} of the time"
+        return None
+
+    def fuses_activation(self, problem: Problem) -> bool:
+        """Return True: tiles end in it, or what they have written is finished in the cache."""
+        return True
+
+    def scratch(self, problem: Problem, limit: int) -> int:
+        """Count the packed weights, and the padded input of one sample or more."""
+        engine, geometry = _engine(problem), problem.conv
+        samples = engine.samples(limit) if geometry.padded else 0
+        elements = geometry.groups * engine.group_size + samples * engine.sample
+        return elements * problem.dtype.itemsize
+
+    def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
+        """Return weight and bias as the tiles read them, to be used by any number of runs."""
+        return _packed(problem, weight, bias, 1)
+
+    def bind(
+        self, problem: Problem, weight: Packed, limit: int, threads: int
+    ) -> Callable[[Array, Array], None]:
+        """Return `solve(x, y)` with all settled that does not depend on the data."""
+        engine, geometry = _engine(problem), problem.conv
+        if geometry.padded or not geometry.batch:
+            return lambda x, y: self.run(problem, (x, weight, None), (y,), limit, threads)
+        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        items, table = engine.cut(geometry.batch, threads)
+
+        def solve(x: Array, y: Array) -> None:
+            arrays = (ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1), table)
+            share(engine.loops, arrays, items, threads)
+
+        return solve
+
+    def run(
+        self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
+    ) -> None:
+        """Walk chunks of samples."""
+        engine, geometry = _engine(problem), problem.conv
+        x, w, b = inputs
+        (y,) = outputs
+        if not geometry.batch:
+            return
+        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        packed = w if isinstance(w, Packed) else _packed(problem, w, b, threads)
+        samples = engine.samples(limit) if geometry.padded else geometry.batch
+        flat_y = y.reshape(-1)
+        per_sample = geometry.out_channels * geometry.positions
+        read = engine.reader(samples, x.dtype, threads)
+        for start in range(0, geometry.batch, samples):
+            count = min(samples, geometry.batch - start)
+            items, table = engine.cut(count, threads)
+            target = flat_y[start * per_sample : (start + count) * per_sample]
+            image = read(ready(x[start : start + count]))
+            share(engine.loops, (image, packed.panels, packed.bias, target, table), items, threads)
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """What depends on the problem only."""
+
+    geometry: ConvGeometry
+    rows: int
+    widths: tuple[int, ...]
+    lanes: int
+    table: Array
+    loops: Any
+    pack_columns: Any
+    split_phases: Any
+    itemsize: int
+
+    @cached_property
+    def group_size(self) -> int:
+        """Elements of the packed weights of a group."""
+        return sum(self.widths) * self.lanes * self.geometry.k
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Spatial sizes of the input, with its padding if it has any."""
+        return _padded_sizes(self.geometry)
+
+    @cached_property
+    def sample(self) -> int:
+        """Elements of a sample, with its padding."""
+        return self.geometry.channels * math.prod(self.sizes)
+
+    def samples(self, limit: int) -> int:
+        """Return how many samples are copied at a time."""
+        room = limit - self.geometry.groups * self.group_size * self.itemsize
+        return max(1, min(self.geometry.batch, room // (self.sample * self.itemsize)))
+
+    def cut(self, samples: int, threads: int) -> tuple[int, Array]:
+        """Return the number of items that threads can share, and the table that says so."""
+        from fastconv.kernels.channels import HEADER
+
+        outer = samples * self.geometry.groups * len(self.widths)
+        tiles = int(self.table[HEADER.index("tiles")])
+        run = tiles if threads == 1 else -(-tiles // -(-ITEMS_PER_THREAD * threads // outer))
+        table = self.table.copy()
+        table[HEADER.index("run")] = run
+        return outer * -(-tiles // run), table
+
+    def reader(self, samples: int, dtype: np.dtype[Any], threads: int) -> Callable[[Array], Array]:
+        """Return what makes the flat input of up to so many samples: itself, or a padded copy."""
+        if not self.geometry.padded:
+            return lambda x: x.reshape(-1)
+        buffer = memory.empty((samples * self.sample,), dtype)
+        buffer.fill(0)  # the padding, which stays as it is
+        first = 0
+        for axis, size in zip(self.geometry.axes, self.sizes, strict=True):
+            first = first * size + axis.before
+
+        def read(x: Array) -> Array:
+            planes = x.shape[0] * self.geometry.channels
+            place = (x.reshape(-1), buffer[first:], *self._place)
+            share(self.split_phases, place, planes, threads)
+            return buffer
+
+        return read
+
+    @cached_property
+    def _place(self) -> tuple[Any, ...]:
+        """Sizes of the input and of its copy, stride, and the only phase, of three axes."""
+        ones = (1,) * (MOST_AXES - self.geometry.rank)
+        sizes = ((*ones, *self.geometry.sizes), (*ones, *self.sizes))
+        return (*sizes, (1,) * MOST_AXES, np.zeros((1, MOST_AXES), np.int64))
+
+
+@lru_cache(maxsize=512)
+def _engine(problem: Problem) -> _Engine:
+    from fastconv.kernels import channels, phases, target
+
+    geometry, dtype, host = problem.conv, problem.dtype, target.host()
+    lanes, rows = host.lanes(dtype), _rows(geometry)
+    tile = target.ROW_TILES[host.name]
+    widths = cheapest_widths(-(-geometry.m // lanes), tile.vectors)
+    panels, first = [], 0
+    for width in widths:
+        panels += [width, first, first * geometry.k, min(width * lanes, geometry.m - first)]
+        first += width * lanes
+    sizes = _padded_sizes(geometry)
+    plane = math.prod(sizes)
+    shifts, places = _shifts(geometry, sizes), _places(geometry, sizes, rows)
+    segments_place = channels.HEADER_WORDS + len(panels)
+    segments = _segments(geometry.k, segments_place)
+    shifts_place = segments_place + len(segments)
+    header = {
+        "tiles": len(places) // rows,
+        "places": shifts_place + len(shifts),
+        "panels": len(widths),
+        "panel_table": channels.HEADER_WORDS,
+        "segments": segments_place,
+        "segments_end": shifts_place,
+        "x_group": geometry.channels // geometry.groups * plane,
+        "x_sample": geometry.channels * plane,
+        "positions": geometry.positions,
+        "activation": code_of(problem.activation),
+        "rows": geometry.m,
+        "groups": geometry.groups,
+        "group_size": first * geometry.k,
+        "run": 0,
+        "x_start": 0,
+    }
+    words = [header[name] for name in channels.HEADER] + panels + segments
+    table = np.concatenate([np.array(words, np.int64), shifts, places])
+    loops = channels.channel_loops(dtype.name, rows, tile.vectors)
+    pack, split = channels.column_packer(dtype.name), phases.phase_splitter(dtype.name)
+    return _Engine(geometry, rows, widths, lanes, table, loops, pack, split, dtype.itemsize)
+
+
+def _rows(geometry: ConvGeometry) -> int:
+    """Return the rows of a tile that computes the fewest positions twice."""
+    from fastconv.kernels import target
+
+    choices = target.CHANNEL_TILE_ROWS[target.host().name]
+    return min(choices, key=lambda rows: -(-geometry.positions // rows) * (rows + 0.5))
+
+
+def _issued(problem: Problem) -> float:
+    """Return how many vectors are multiplied for one term of all sums of a group."""
+    from fastconv.kernels import target
+
+    geometry, host = problem.conv, target.host()
+    rows, widths = _rows(geometry), target.ROW_TILES[host.name].vectors
+    columns = cheapest_widths(-(-geometry.m // host.lanes(problem.dtype)), widths)
+    tiles = -(-geometry.positions // rows)
+    return tiles * sum((rows + 0.5) * width + 0.5 for width in columns)
+
+
+def _theirs(problem: Problem) -> float:
+    """Return the same for vectors of positions, and what else they cost, in the same measure."""
+    geometry, cost = problem.conv, issued_vectors(problem)
+    plane = geometry.plane * problem.dtype.itemsize
+    if not geometry.padded and any(axis.stride > 1 for axis in geometry.axes):
+        return cost * PHASES_COST
+    if geometry.padded and plane % WAY_BYTES == 0 and geometry.channels > WAYS:
+        return cost * CROWDED_COST
+    return cost
+
+
+def _padded_sizes(geometry: ConvGeometry) -> tuple[int, ...]:
+    if not geometry.padded:
+        return geometry.sizes
+    return tuple(max(axis.size, axis.last) + axis.before for axis in geometry.axes)
+
+
+def _shifts(geometry: ConvGeometry, sizes: tuple[int, ...]) -> Array:
+    """Return the shift of every term: channel by channel, taps in their order."""
+    taps = np.zeros(1, np.int64)
+    for axis, size in zip(geometry.axes, sizes, strict=True):
+        steps = np.arange(axis.kernel) * axis.dilation
+        taps = (taps[:, np.newaxis] * size + steps).reshape(-1)
+    channels = np.arange(geometry.channels // geometry.groups) * math.prod(sizes)
+    return (channels[:, np.newaxis] + taps).reshape(-1)  # (channels * taps,)
+
+
+def _places(geometry: ConvGeometry, sizes: tuple[int, ...], rows: int) -> Array:
+    """Return where every position reads its first tap; the last is repeated to fill its tile."""
+    places = np.zeros(1, np.int64)
+    for axis, size in zip(geometry.axes, sizes, strict=True):
+        start = 0 if geometry.padded else -axis.before
+        steps = np.arange(axis.out) * axis.stride + start
+        places = (places[:, np.newaxis] * size + steps).reshape(-1)
+    return np.pad(places, (0, -len(places) % rows), mode="edge")
+
+
+def _segments(terms: int, place: int) -> list[int]:
+    """List (first term, place of its shift, terms, flush) of segments that stand at a place."""
+    starts = range(0, terms, LONGEST_SUM)
+    words: list[int] = []
+    for start in starts:
+        count = min(LONGEST_SUM, terms - start)
+        words += [start, place + 4 * len(starts) + start, count, int(count == LONGEST_SUM)]
+    return words
+
+
+def _packed(problem: Problem, weight: Array, bias: Array | None, threads: int) -> Packed:
+    engine, geometry = _engine(problem), problem.conv
+    panels = memory.empty((geometry.groups * engine.group_size,), problem.dtype)
+    terms = np.arange(geometry.k, dtype=np.int64)
+    arguments = (ready(weight).reshape(-1), panels, terms, engine.table)
+    share(engine.pack_columns, arguments, geometry.groups * len(engine.widths), threads)
+    padded = np.zeros(geometry.out_channels + TAIL, problem.dtype)
+    if bias is not None:
+        padded[: geometry.out_channels] = bias
+    return Packed(weight, panels, padded, key=("channel_vectors", problem.dtype, engine.widths))

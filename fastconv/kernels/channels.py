@@ -1,0 +1,116 @@
+"""The loops around the micro-kernel of small planes, and the packing of its weights.
+
+    LOOP 4  samples and groups      LOOP 3  panels of output channels
+    LOOP 2  tiles of positions      LOOP 1  the tile: segments and terms
+
+As in `kernels.gemm`, threads share items, and a sum is never split. A panel stays in the cache
+while all tiles of an item use it.
+"""
+
+import functools
+
+import numpy as np
+
+from fastconv.kernels.activate import FIRST_FINISHING, finisher
+from fastconv.kernels.channel_tile import make_channel_tile
+from fastconv.kernels.parts import shared
+from fastconv.kernels.target import host
+from fastconv.kernels.tile import Shape
+from fastconv.kernels.turn import make_turn
+from fastconv.kernels.widths import any_width
+
+HEADER = (
+    "tiles",
+    "places",
+    "panels",
+    "panel_table",
+    "segments",
+    "segments_end",
+    "x_group",
+    "x_sample",
+    "positions",
+    "activation",
+    "rows",
+    "groups",
+    "group_size",
+    "run",
+    "x_start",
+)
+"""The first integers of a table, in order. `rows` are output channels of a group; `run` is how many
+tiles an item has. The places of a tile's rows stand at `places`, those of the next tile after."""
+HEADER_WORDS = len(HEADER)
+PANEL_WORDS = 4
+"""Words of a panel: vectors, first output channel, place in the packed weights, columns."""
+MOST_TOGETHER = 8
+"""Rows of a weight that are packed together: more do not stay in registers."""
+
+
+@functools.cache
+def channel_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
+    """Return the compiled loops over tiles of `rows` positions by any of the widths."""
+    dtype, target = np.dtype(dtype_name), host()
+    name = f"{target.name}-{dtype_name}-{rows}x{widths[0]}"
+    lanes = target.lanes(dtype)
+    tiles = [make_channel_tile(Shape(dtype, rows, width, lanes, False)) for width in widths]
+    run_tile = any_width(tiles, widths, f"channels-{name}")
+    finish = finisher(dtype_name)
+
+    def conv(x, w, bias, y, table, first_item, last_item):
+        tiles, places, panels, panel_table = table[0], table[1], table[2], table[3]
+        positions, m, groups, group_size = table[8], table[10], table[11], table[12]
+        run = table[13]
+        runs = (tiles + run - 1) // run
+        for item in range(first_item, last_item):
+            outer, first_tile = item // runs, item % runs * run
+            outer, p = outer // panels, outer % panels
+            sample, g = outer // groups, outer % groups
+            panel = panel_table + p * PANEL_WORDS
+            channel = g * m + table[panel + 1]
+            x_start = table[14] + sample * table[7] + g * table[6]
+            y_start = (sample * groups * m + channel) * positions
+            last_tile = min(tiles, first_tile + run)
+            for tile in range(first_tile, last_tile):
+                position = tile * rows
+                run_tile(
+                    *(table[panel], w, g * group_size + table[panel + 2], x, x_start),
+                    *(bias, channel, y, y_start + position, table, table[4], table[5]),
+                    *(places + position, positions, min(rows, positions - position)),
+                    table[panel + 3],
+                )
+            if table[9] >= FIRST_FINISHING:
+                first = y_start + first_tile * rows
+                count = min(last_tile * rows, positions) - first_tile * rows
+                for column in range(table[panel + 3]):
+                    finish(y, first + column * positions, count, table[9])
+
+    return shared(conv, name)
+
+
+@functools.cache
+def column_packer(dtype_name: str):
+    """Return the function that packs weights for tiles of channels.
+
+    It packs w (groups, m, k) as (groups, panels, k, columns), zeros beyond m, of the panels in a
+    range, counted over all groups; `terms` are the numbers 0 to k - 1.
+    """
+    lanes = host().lanes(np.dtype(dtype_name))
+    together = min(lanes, MOST_TOGETHER)
+    turn = make_turn(np.dtype(dtype_name), lanes, together)
+
+    def pack_columns(w, packed, terms, table, first, last):
+        panels, m, group_size = table[2], table[10], table[12]
+        depth = terms.size
+        for number in range(first, last):
+            g, p = number // panels, number % panels
+            panel = table[3] + p * PANEL_WORDS
+            columns, valid = table[panel] * lanes, table[panel + 3]
+            source = (g * m + table[panel + 1]) * depth
+            target = g * group_size + table[panel + 2]
+            for c in range(0, columns, together):
+                for k in range(0, depth, lanes):
+                    turn(
+                        *(w, source + c * depth + k, depth, valid - c, depth - k),
+                        *(packed, target + c, terms, k, columns),
+                    )
+
+    return shared(pack_columns, f"{host().name}-{dtype_name}")

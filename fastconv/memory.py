@@ -1,0 +1,68 @@
+"""Memory of large results and copies, used again when nobody has it any more.
+
+The operating system hands out fresh memory in pages that it fills with zeros at their first touch,
+which takes a third of the time of a layer with few channels. So the last large arrays are kept here
+too; one that is referred to from nowhere else is given to the next call that needs its size.
+"""
+
+import math
+import os
+import sys
+import threading
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from fastconv.dtypes import Array
+
+LEAST_BYTES = 2**19
+"""Smaller arrays come out of memory that the process keeps anyway."""
+MOST_KEPT = 2**26
+"""Bytes kept at most; a larger array is never kept."""
+ALIGNMENT = 64
+_NOT_USED = 3
+"""References to an array in the list, seen while its use is looked for: from the list, from the
+loop's variable, and from the argument of the question."""
+
+_kept: deque[Array] = deque()
+_lock = threading.Lock()
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an array that is not initialised, aligned to a cache line where it is large."""
+    size = math.prod(shape) * dtype.itemsize
+    if not LEAST_BYTES <= size <= MOST_KEPT or not hasattr(sys, "getrefcount"):
+        return np.empty(shape, dtype)
+    with _lock:
+        whole = _unused(size)
+        if whole is None:
+            whole = np.empty(size + ALIGNMENT, np.uint8)
+            _keep(whole)
+        start = -whole.ctypes.data % ALIGNMENT
+        return whole[start : start + size].view(dtype).reshape(shape)
+
+
+def _unused(size: int) -> Array | None:
+    """Return the kept array that is large enough, not twice as large, and not in use."""
+    for whole in _kept:
+        if size + ALIGNMENT <= whole.nbytes <= 2 * size and sys.getrefcount(whole) == _NOT_USED:
+            return whole
+    return None
+
+
+def _keep(whole: Array) -> None:
+    """Keep one more, and let go of the oldest beyond the limit, in use or not."""
+    _kept.append(whole)
+    while sum(each.nbytes for each in _kept) > MOST_KEPT + ALIGNMENT:
+        _kept.popleft()
+
+
+def _renew() -> None:
+    """After a fork, when another thread may have had the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

@@ -1,0 +1,122 @@
+"""What the pools share around their plans: places that are checked, results with indices."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastconv import parameters
+from fastconv.algorithms import Inputs
+from fastconv.dtypes import Array, plain_array, promoted
+from fastconv.errors import DtypeError, ParameterError
+from fastconv.geometry import batched_shape, scatter_geometry
+from fastconv.ops.call import check_shape, like_input, solve, with_batch
+from fastconv.ops.pool_problem import channels_second, pool_problem
+from fastconv.parameters import IntOrInts, Ints, PaddingLike
+from fastconv.plan import plan_for
+from fastconv.problem import Operation, Problem
+
+
+def solve_extremes(
+    problem: Problem, inputs: Inputs, shape: Ints, rank: int
+) -> Array | tuple[Array, Array]:
+    """Solve a problem that has indices if asked for, on an input of a shape."""
+    if not problem.indices:
+        return like_input(solve(problem, inputs), shape, rank)
+    plan = plan_for(problem)
+    y = np.empty(plan.output_shape, problem.result_dtype)
+    indices = np.empty(plan.output_shape, np.int64)
+    plan.run(inputs, (y, indices))
+    return like_input(y, shape, rank), like_input(indices, shape, rank)
+
+
+def extreme_pool(
+    operation: Operation,
+    rank: int,
+    input: npt.ArrayLike,
+    kernel_size: IntOrInts,
+    stride: IntOrInts | None,
+    padding: PaddingLike,
+    dilation: IntOrInts,
+    ceil_mode: bool,
+    return_indices: bool,
+    rounding: str | None,
+    nan: str,
+    layout: str,
+) -> Array | tuple[Array, Array]:
+    """Take the maximum or minimum of every window."""
+    (x,) = promoted(input=input)
+    place = (kernel_size, stride, padding, dilation, ceil_mode)
+    problem = pool_problem(
+        *(operation, rank, x.shape, *place, x.dtype),
+        indices=bool(return_indices),
+        rounding=rounding,
+        nan=nan,
+        layout=layout,
+    )
+    return solve_extremes(problem, (with_batch(x, rank),), x.shape, rank)
+
+
+def planes_shapes(
+    rank: int,
+    out: Ints,
+    planes: Ints,
+    layout: str,
+    outer: str = "input_size",
+    inner: str = "grad_output",
+) -> tuple[Ints, Ints]:
+    """Return `(N, C, *sizes)` of planes, and the sizes of what belongs to places in them."""
+    full = batched_shape(outer, channels_second(planes, rank, layout), rank)
+    inside = batched_shape(inner, channels_second(out, rank, layout), rank)
+    if len(out) != len(planes) or full[:2] != inside[:2]:
+        raise_leading(inner, outer, out, planes)
+    return full, inside[2:]
+
+
+def raise_leading(inner: str, outer: str, out: Ints, planes: Ints) -> None:
+    """Say that batch or channels differ."""
+    check_shape(inner, out, planes, f"in its leading dimensions (batch and channels), as {outer}")
+
+
+@lru_cache(maxsize=4096)
+def scatter_problem(
+    rank: int, grad_output: Ints, input_size: Ints, dtype: np.dtype[Any], layout: str
+) -> Problem:
+    """Return the problem of a max pool's gradient on two shapes."""
+    full, out = planes_shapes(rank, grad_output, input_size, layout)
+    return Problem("scatter", "forward", scatter_geometry(full, out), dtype, layout=layout)
+
+
+def scatter_back(
+    rank: int,
+    grad_output: npt.ArrayLike,
+    indices: npt.ArrayLike,
+    input_size: Sequence[int],
+    layout: str,
+) -> Array:
+    """Add gradients where the indices of a pool say that its results came from."""
+    (gy,) = promoted(grad_output=grad_output)
+    shape = parameters.shape("input_size", input_size)
+    problem = scatter_problem(rank, gy.shape, shape, gy.dtype, parameters.layout(layout))
+    places = checked_places(indices, gy.shape, "grad_output", problem)
+    inputs = with_batch(gy, rank), with_batch(places, rank)
+    return like_input(solve(problem, inputs), shape, rank)
+
+
+def checked_places(indices: npt.ArrayLike, shape: Ints, like: str, problem: Problem) -> Array:
+    """Return indices of a shape that all lie in their planes, or are -1, as int64."""
+    places = plain_array("indices", indices)
+    if places.dtype.kind not in "iu":
+        raise DtypeError(f"indices: expected integers, got dtype {places.dtype}")
+    check_shape("indices", places.shape, shape, f"as {like}")
+    plane = int(np.prod(problem.scatter.sizes))
+    if places.size:
+        low, high = int(places.min()), int(places.max())
+        if low < -1 or high >= plane:
+            raise ParameterError(
+                f"indices: expected places in [0, {plane}) of a plane, or -1; "
+                f"got {low if low < -1 else high}"
+            )
+    return places.astype(np.int64, copy=False)
