@@ -45,6 +45,7 @@ from fastconv.ops.avg_pool import (
     avg_pool3d,
     avg_pool3d_backward,
 )
+from fastconv.ops.bias_gradient import conv1d_bias, conv2d_bias, conv3d_bias
 from fastconv.ops.columns import col2im, fold, im2col, sliding_windows, unfold
 from fastconv.ops.conv import conv1d, conv2d, conv3d
 from fastconv.ops.conv_gradients import (
@@ -108,6 +109,8 @@ from fastconv.ops.quantile_pool import (
     quantile_pool2d,
     quantile_pool3d,
 )
+from fastconv.ops.separable import separable_conv1d, separable_conv2d, separable_conv3d
+from fastconv.ops.streaming import causal_conv1d
 from fastconv.ops.transposed import (
     conv_transpose1d,
     conv_transpose1d_input,
@@ -153,15 +156,19 @@ __all__ = [
     "avg_pool2d_backward",
     "avg_pool3d",
     "avg_pool3d_backward",
+    "causal_conv1d",
     "col2im",
     "configure",
     "conv1d",
+    "conv1d_bias",
     "conv1d_input",
     "conv1d_weight",
     "conv2d",
+    "conv2d_bias",
     "conv2d_input",
     "conv2d_weight",
     "conv3d",
+    "conv3d_bias",
     "conv3d_input",
     "conv3d_weight",
     "conv_transpose1d",
@@ -215,6 +222,9 @@ __all__ = [
     "quantile_pool1d",
     "quantile_pool2d",
     "quantile_pool3d",
+    "separable_conv1d",
+    "separable_conv2d",
+    "separable_conv3d",
     "settings",
     "sliding_windows",
     "unfold",

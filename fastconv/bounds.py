@@ -72,17 +72,22 @@ def terms(problem: Problem) -> int:
         if problem.direction == "forward":
             return geometry.k
         if problem.direction == "input_gradient":
-            return geometry.m * geometry.taps
+            return geometry.m * geometry.taps * _copies(problem)
         return max(1, geometry.batch * geometry.positions)
     if problem.operation == "scatter":
         return max(1, math.prod(problem.scatter.out))
     if problem.operation == "adaptive_avg_pool":
         return problem.adaptive.terms(problem.direction == "forward")
     window = problem.window
+    return window.taps * _copies(problem)
+
+
+def _copies(problem: Problem) -> int:
+    """Return how often an element is there at most: itself, and the padding that repeats it."""
     if problem.padding_mode == "zeros":
-        return window.taps
-    copies = (1 + axis.before + max(0, axis.last - axis.size) for axis in window.axes)
-    return window.taps * math.prod(copies)  # an element and the padding that repeats it
+        return 1
+    axes = problem.window.axes
+    return math.prod(1 + axis.before + max(0, axis.last - axis.size) for axis in axes)
 
 
 def _summed(problem: Problem, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

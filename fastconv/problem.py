@@ -9,8 +9,9 @@ The line is the same in tests, benchmarks, logs and `fastconv check`, so any of 
 conv forward x=1x64x56x56 w=64x64x3x3 p=1 float32
 """
 
+import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -86,6 +87,8 @@ IN_LAYOUT: dict[tuple[str, str], tuple[Collection[int], Collection[int]]] = {
 """Which inputs and which outputs of a problem are in its layout; of those not listed here, all."""
 WITHOUT_LAYOUT = ("columns",)
 """Operations that have channels first only."""
+WITH_PADDING_MODE = ("conv", "columns")
+"""Operations whose padding may hold elements of the input."""
 ORDERED = ("max_pool", "min_pool", "quantile_pool", "adaptive_max_pool", "fractional_max_pool")
 """Operations that compare values."""
 KEEPING = {(operation, "forward") for operation in (*ORDERED, "columns", "unpool", "gather")}
@@ -235,6 +238,35 @@ class Problem:
         return f"computes float32 and float64 in themselves, not {self.dtype}{kept}"
 
     @cached_property
+    def padding(self) -> tuple[tuple[int, int], ...]:
+        """Before and after each axis of the array `x`, what windows read that is not zeros."""
+        if self.operation != "conv" or self.padding_mode == "zeros" or not self.window.padded:
+            return ()
+        pairs = tuple((axis.before, max(0, axis.last - axis.size)) for axis in self.window.axes)
+        return (*pairs, (0, 0)) if self.layout == "channels_last" else pairs
+
+    @cached_property
+    def on_padded(self) -> "Problem":
+        """The problem that is left when a copy of the input is padded first; often itself."""
+        if not self.padding:
+            return self
+        axes = tuple(
+            replace(axis, size=before + axis.size + after, before=0, after=0)
+            for axis, (before, after) in zip(self.window.axes, self.padding, strict=False)
+        )
+        return replace(self, geometry=replace(self.conv, axes=axes), padding_mode="zeros")
+
+    @property
+    def padded_bytes(self) -> int:
+        """Bytes of the padded copy, or of its gradient and what that is folded into."""
+        if not self.padding:
+            return 0
+        elements = math.prod(self.on_padded.x_shape)
+        if self.direction == "input_gradient":
+            return 2 * elements * self.accumulator.itemsize
+        return elements * self.dtype.itemsize
+
+    @cached_property
     def flops(self) -> int:
         """Operations of the direct algorithm: 2 per multiply-add, 1 per reduction."""
         if self.operation == "conv":
@@ -267,7 +299,7 @@ class Problem:
             `g` groups, `ceil`, `round` ("cover_all"), `indices`, `pad` (whether an average counts
             padding), `div` divisor override, `act` activation after a convolution, `layout` of the
             arrays ("last" for channels last; `x` names channels second all the same), `mode` what
-            the padding of columns holds, `dialect` their order, `o` output sizes of a scatter, an
+            the padding holds, `dialect` their order, `o` output sizes of a scatter, an
             adaptive or a fractional pool, or of a convolution that leaves away positions at the
             end, `nan` ("ignore"), `norm` of an lp pool, `q` quantile,
             `acc` what sums are kept in where callers chose it.
@@ -300,8 +332,10 @@ class Problem:
             raise ParameterError(f"problem: {operation} {direction} has no activation, in {line!r}")
         if "layout" in fields and operation in WITHOUT_LAYOUT:
             raise ParameterError(f"problem: {operation} has no layout, in {line!r}")
-        if {"mode", "dialect"} & set(fields) and operation != "columns":
-            raise ParameterError(f"problem: only columns have a mode or dialect, not {line!r}")
+        if "mode" in fields and operation not in WITH_PADDING_MODE:
+            raise ParameterError(f"problem: {operation} has no padding mode, in {line!r}")
+        if "dialect" in fields and operation != "columns":
+            raise ParameterError(f"problem: only columns have a dialect, not {line!r}")
         geometry, mode = _geometry(operation, fields), fields.get("mode", "zeros")
         if isinstance(geometry, WindowGeometry):
             check_padding_mode(geometry.axes, parameters.padding_mode(mode))

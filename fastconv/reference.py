@@ -19,6 +19,7 @@ from fastconv.dtypes import Array
 from fastconv.ops import (
     adaptive_pool,
     avg_pool,
+    bias_gradient,
     columns,
     conv,
     conv_gradients,
@@ -29,6 +30,8 @@ from fastconv.ops import (
     max_unpool,
     min_pool,
     quantile_pool,
+    separable,
+    streaming,
     transposed,
 )
 from fastconv.ops.prepared import PreparedConv
@@ -62,6 +65,13 @@ conv3d_input = _naive(conv_gradients.conv3d_input)
 conv1d_weight = _naive(conv_gradients.conv1d_weight)
 conv2d_weight = _naive(conv_gradients.conv2d_weight)
 conv3d_weight = _naive(conv_gradients.conv3d_weight)
+conv1d_bias = _naive(bias_gradient.conv1d_bias)
+conv2d_bias = _naive(bias_gradient.conv2d_bias)
+conv3d_bias = _naive(bias_gradient.conv3d_bias)
+separable_conv1d = _naive(separable.separable_conv1d)
+separable_conv2d = _naive(separable.separable_conv2d)
+separable_conv3d = _naive(separable.separable_conv3d)
+causal_conv1d = _naive(streaming.causal_conv1d)
 conv_transpose1d = _naive(transposed.conv_transpose1d)
 conv_transpose2d = _naive(transposed.conv_transpose2d)
 conv_transpose3d = _naive(transposed.conv_transpose3d)

@@ -14,13 +14,13 @@ from fastconv.algorithms import ALGORITHMS
 from fastconv.cli.operands import exact_norm
 from fastconv.cli.problems import edge_problems
 from fastconv.plan import plan_for
-from tests import helpers_pool, oracle, oracle_columns
+from tests import helpers_pool, oracle, oracle_columns, oracle_padded
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastconv"
 NAMES = tuple(algorithm.name for algorithm in ALGORITHMS)
 FAST_NAMES = tuple(name for name in NAMES if name != "naive")
-NUMPY_NAMES = ("pointwise", "im2col_gemm", "pooling", "columns")
+NUMPY_NAMES = ("pointwise", "im2col_gemm", "tapwise", "pooling", "columns")
 """Those that work without Numba."""
 
 
@@ -217,13 +217,16 @@ def expected(problem, inputs):
 
 def _conv(problem, inputs):
     geometry, place = problem.conv, (*place_of(problem), problem.conv.groups)
+    by = oracle
+    if problem.padding_mode != "zeros":
+        by, place = oracle_padded, (*place, problem.padding_mode)
     if problem.direction == "forward":
-        every = oracle.conv(*inputs, *place)
+        every = by.conv(*inputs, *place)
         return (every[(..., *map(slice, geometry.out))],)
     if problem.direction == "input_gradient":
-        return (oracle.conv_input_gradient(geometry.input_shape, *inputs, *place),)
+        return (by.conv_input_gradient(geometry.input_shape, *inputs, *place),)
     x, gy = inputs
-    return (oracle.conv_weight_gradient(x, geometry.weight_shape, gy, *place),)
+    return (by.conv_weight_gradient(x, geometry.weight_shape, gy, *place),)
 
 
 def _columns(problem, inputs):
@@ -245,6 +248,23 @@ _BY_ORACLE = {
     "scatter": _scatter,
     **helpers_pool.BY_ORACLE,
 }
+
+
+BLOCKED = """
+import sys
+
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("numba", "llvmlite"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Blocker())
+import fastconv as F, numpy as np
+x, w = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
+"""
+"""Code that hides Numba, and two small arrays."""
 
 
 def python(code, *, path=ROOT, fails=False, timeout=120, **environment):

@@ -8,7 +8,7 @@ from fastconv.cli.generate import EXTREMES
 from fastconv.cli.operands import exact_norm
 from fastconv.dtypes import with_bfloat16
 from fastconv.parameters import PADDING_MODES
-from fastconv.problem import DIRECTIONS, PLANES, WITHOUT_LAYOUT
+from fastconv.problem import DIRECTIONS, PLANES, WITH_PADDING_MODE, WITHOUT_LAYOUT
 
 KINDS = [(name, direction) for name, directions in DIRECTIONS.items() for direction in directions]
 DTYPES = ["float32", "float64", *with_bfloat16(), "acc=uint64 uint64", "acc=int16 int8"]
@@ -75,9 +75,10 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
         words += draw(st.sampled_from([[], [], ["div=3"], ["div=-2"]]))
     if operation not in WITHOUT_LAYOUT:
         words.append(draw(st.sampled_from(["layout=first", "layout=last"])))
-    if operation == "columns":
+    if operation in WITH_PADDING_MODE:
         modes = [mode for mode in PADDING_MODES if _fits(sizes, pads, mode)]
         words.append(f"mode={draw(st.sampled_from(modes))}")
+    if operation == "columns":
         words.append(f"dialect={draw(st.sampled_from(dialects.NAMES))}")
     dtype = draw(st.sampled_from(DTYPES))
     words += dtype.split()

@@ -3,23 +3,9 @@ import inspect
 import pytest
 
 import fastconv
-from tests.helpers import python
+from tests.helpers import BLOCKED, python
 
 LATE = ("numba", "llvmlite", "scipy", "torch", "typer", "rich", "matplotlib", "skimage", "PIL")
-BLOCKED = """
-import sys
-
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("numba", "llvmlite"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-
-sys.meta_path.insert(0, Blocker())
-import fastconv as F, numpy as np
-x, w = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
-"""
 
 
 def test_names_are_sorted_unique_and_there():
@@ -30,10 +16,11 @@ def test_names_are_sorted_unique_and_there():
 
 def test_names_by_the_design():
     expected = {"sliding_windows", "im2col", "col2im", "unfold", "fold"}
-    expected |= {"prepare_conv", "PreparedConv", "Plan", "Problem"}
+    expected |= {"causal_conv1d", "prepare_conv", "PreparedConv", "Plan", "Problem"}
     expected |= {"explain", "settings", "configure", "info"}
     for rank in (1, 2, 3):
         expected |= {f"conv{rank}d", f"conv{rank}d_input", f"conv{rank}d_weight"}
+        expected |= {f"conv{rank}d_bias", f"separable_conv{rank}d"}
         expected |= {f"conv_transpose{rank}d{end}" for end in ("", "_input", "_weight")}
         expected |= {f"{kind}_pool{rank}d" for kind in ("max", "avg")}
         expected |= {f"{kind}_pool{rank}d_backward" for kind in ("max", "avg")}

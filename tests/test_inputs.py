@@ -44,6 +44,7 @@ CALLS = {
         (2, 6, 8, 4), ints(6, 4, 3, 3)[:, :4], x, **LAST
     ),
     "conv2d_weight-last": lambda m, x: m.conv2d_weight(x, (4, 6, 3, 3), ints(2, 2, 4, 4), **LAST),
+    "causal_conv1d": lambda m, x: m.causal_conv1d(x[:, :, 0], W[:, :, 0], state=x[:, :, 1, :2]),
     "max_pool2d": lambda m, x: m.max_pool2d(x, 3, 2, 1, return_indices=True),
     "max_pool2d-values": lambda m, x: m.max_pool2d(x, 3, 2, 1),
     "max_pool2d_backward": lambda m, x: m.max_pool2d_backward(x, PLACES, (2, 4, 10, 10)),

@@ -130,3 +130,63 @@ def test_convolution_in_both_layouts(rank, dtype, groups, inputs, outputs):
     b = ints(groups * outputs, dtype=dtype, seed=3)
     for place in itertools.product([1, 2, 3], [1, 2], [1, 2], [groups]):
         check("conv{}d", "conv{}d", rank, x, w, b, place)
+
+
+MODES = pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+
+
+@RANKS
+@DTYPES
+@MODES
+@pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning")
+@pytest.mark.parametrize(("groups", "inputs", "outputs"), GROUPS)
+def test_padding_modes_are_those_of_the_module(rank, dtype, mode, groups, inputs, outputs):
+    x = ints(2, groups * inputs, *SIZES[rank], dtype=dtype, seed=1)
+    w = ints(groups * outputs, inputs, *KERNEL[:rank], dtype=dtype, seed=2)
+    b = ints(groups * outputs, dtype=dtype, seed=3)
+    for stride, padding, dilation in itertools.product([1, 2], [0, 1, 2, "same"], [1, 2]):
+        if padding == "same" and stride > 1:
+            continue
+        module = of("Conv{}d", rank, torch.nn)(
+            groups * inputs,
+            groups * outputs,
+            KERNEL[:rank],
+            *(stride, padding, dilation, groups),
+            padding_mode=mode,
+        )
+        module.weight.data, module.bias.data = torch.from_numpy(w), torch.from_numpy(b)
+        tx, place, how = leaf(x), (stride, padding, dilation, groups), {"padding_mode": mode}
+        try:
+            y = module(tx)
+        except RuntimeError:  # the kernel or the padding is too large
+            with pytest.raises(F.ShapeError):
+                of("conv{}d", rank)(x, w, b, *place, **how)
+            continue
+        gy = ints(*y.shape, dtype=dtype, seed=9)
+        y.backward(torch.from_numpy(gy))
+        y, gx, gw = y.detach().numpy(), tx.grad.numpy(), module.weight.grad.numpy()
+        same(of("conv{}d", rank)(x, w, b, *place, **how), y)
+        same(of("conv{}d_input", rank)(x.shape, w, gy, *place, **how), gx)
+        same(of("conv{}d_weight", rank)(x, w.shape, gy, *place, **how), gw)
+        lx, lgy, how["layout"] = last(x, rank), last(gy, rank), "channels_last"
+        same(of("conv{}d", rank)(lx, w, b, *place, **how), last(y, rank))
+        same(of("conv{}d_input", rank)(lx.shape, w, lgy, *place, **how), last(gx, rank))
+        same(of("conv{}d_weight", rank)(lx, w.shape, lgy, *place, **how), gw)
+
+
+@RANKS
+@MODES
+@pytest.mark.parametrize("padding", [1, 2, 3, 4, 5])
+def test_too_much_padding_is_refused_where_the_module_refuses(rank, mode, padding):
+    x, w = ints(1, 2, *(3,) * rank), ints(2, 2, *(2,) * rank)
+    module = of("Conv{}d", rank, torch.nn)(
+        2, 2, 2, padding=padding, padding_mode=mode, bias=False, dtype=torch.float64
+    )
+    module.weight.data = torch.from_numpy(w)
+    try:
+        expected = module(torch.from_numpy(x)).detach().numpy()
+    except RuntimeError:
+        with pytest.raises(F.ShapeError, match=r"^padding: .*padding_mode="):
+            of("conv{}d", rank)(x, w, padding=padding, padding_mode=mode)
+    else:
+        same(of("conv{}d", rank)(x, w, padding=padding, padding_mode=mode), expected)

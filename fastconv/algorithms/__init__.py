@@ -15,6 +15,7 @@ from fastconv.algorithms.implicit_gemm import ImplicitGemm
 from fastconv.algorithms.naive import Naive
 from fastconv.algorithms.pointwise import Pointwise
 from fastconv.algorithms.pooling import Pooling
+from fastconv.algorithms.tapwise import Tapwise
 
 ALGORITHMS: tuple[Algorithm, ...] = (
     Depthwise(),
@@ -24,6 +25,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Pointwise(),
     Converted(),
     Im2colGemm(),
+    Tapwise(),
     Pooling(),
     Columns(),
     Naive(),

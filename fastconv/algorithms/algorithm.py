@@ -51,6 +51,8 @@ class Algorithm(Protocol):
     `layout`
         "channels_last": takes such arrays; else the plan hands it views of them with the channels
         second, and copies what it filled.
+    `last_resort`
+        True: not refused for the memory of a padded copy, even where a limit is set.
     `takes_views(problem)`
         True: fills such views too, whatever their strides; nothing is then copied for it.
     `pack(problem, weight, bias)`

@@ -23,6 +23,7 @@ class Naive:
     name = "naive"
     exact = True
     uses_blas = False
+    last_resort = True
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept everything when Numba is installed, some of it of 3 axes at most."""

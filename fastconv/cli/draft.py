@@ -7,6 +7,7 @@ from fastconv.geometry import (
     ConvGeometry,
     FractionalGeometry,
     ScatterGeometry,
+    WindowGeometry,
     adaptive_geometry,
     check_padding_mode,
     conv_geometry,
@@ -134,12 +135,12 @@ class Draft:
         shape = (self.batch, self.channels * self.groups, *self.sizes)
         if self.operation == "conv":
             weight = (self.outputs * self.groups, self.channels, *self.kernel)
-            return conv_geometry(
-                *(shape, weight, self.stride, self.padding, self.dilation, self.groups), self.out
+            place = (self.stride, self.padding, self.dilation, self.groups)
+            geometry: WindowGeometry = conv_geometry(shape, weight, *place, self.out)
+        else:
+            geometry = window_geometry(
+                shape, self.kernel, self.stride, self.padding, self.dilation, self.rounding
             )
-        geometry = window_geometry(
-            shape, self.kernel, self.stride, self.padding, self.dilation, self.rounding
-        )
         check_padding_mode(geometry.axes, self.padding_mode)
         return geometry
 

@@ -21,6 +21,7 @@ def conv1d(
     groups: int = 1,
     *,
     activation: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
@@ -39,13 +40,16 @@ def conv1d(
     stride, dilation : int or tuple of int
         In elements.
     padding : int, tuple, or str
-        Zeros around the input: for every side, per dimension, or `(before, after)` per dimension;
-        or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
+        Elements around the input: for every side, per dimension, or `(before, after)` per
+        dimension; or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
     groups : int
         Groups of channels that are convolved apart.
     activation : str, optional
         What is applied to the result: "relu", "relu6", "leaky_relu" (slope 0.01), "tanh" or
         "sigmoid".
+    padding_mode : str
+        What the padding holds: "zeros"; "reflect", the input mirrored at its last elements;
+        "replicate", the nearest element; "circular", the input's other end.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a result
         `(N, *out, C_out)`; the order of the weight does not change.
@@ -79,7 +83,8 @@ def conv1d(
     array([[[-1., -2.]]])
     """
     place = (stride, padding, dilation, groups)
-    return _forward(1, input, weight, bias, *place, activation, layout, algorithm, out, acc_dtype)
+    how = (activation, layout, padding_mode)
+    return _forward(1, input, weight, bias, *place, *how, algorithm, out, acc_dtype)
 
 
 def conv2d(
@@ -92,6 +97,7 @@ def conv2d(
     groups: int = 1,
     *,
     activation: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
@@ -110,13 +116,16 @@ def conv2d(
     stride, dilation : int or tuple of int
         In elements.
     padding : int, tuple, or str
-        Zeros around the input: for every side, per dimension, or `(before, after)` per dimension;
-        or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
+        Elements around the input: for every side, per dimension, or `(before, after)` per
+        dimension; or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
     groups : int
         Groups of channels that are convolved apart.
     activation : str, optional
         What is applied to the result: "relu", "relu6", "leaky_relu" (slope 0.01), "tanh" or
         "sigmoid".
+    padding_mode : str
+        What the padding holds: "zeros"; "reflect", the input mirrored at its last elements;
+        "replicate", the nearest element; "circular", the input's other end.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a result
         `(N, *out, C_out)`; the order of the weight does not change.
@@ -153,7 +162,8 @@ def conv2d(
     np.float32(27.0)
     """
     place = (stride, padding, dilation, groups)
-    return _forward(2, input, weight, bias, *place, activation, layout, algorithm, out, acc_dtype)
+    how = (activation, layout, padding_mode)
+    return _forward(2, input, weight, bias, *place, *how, algorithm, out, acc_dtype)
 
 
 def conv3d(
@@ -166,6 +176,7 @@ def conv3d(
     groups: int = 1,
     *,
     activation: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
     algorithm: str | None = None,
     out: Array | None = None,
@@ -184,13 +195,16 @@ def conv3d(
     stride, dilation : int or tuple of int
         In elements.
     padding : int, tuple, or str
-        Zeros around the input: for every side, per dimension, or `(before, after)` per dimension;
-        or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
+        Elements around the input: for every side, per dimension, or `(before, after)` per
+        dimension; or "valid", "same", "same_lower" (the ONNX and TensorFlow rule, with any stride).
     groups : int
         Groups of channels that are convolved apart.
     activation : str, optional
         What is applied to the result: "relu", "relu6", "leaky_relu" (slope 0.01), "tanh" or
         "sigmoid".
+    padding_mode : str
+        What the padding holds: "zeros"; "reflect", the input mirrored at its last elements;
+        "replicate", the nearest element; "circular", the input's other end.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a result
         `(N, *out, C_out)`; the order of the weight does not change.
@@ -225,7 +239,8 @@ def conv3d(
     (8, 4, 5, 6)
     """
     place = (stride, padding, dilation, groups)
-    return _forward(3, input, weight, bias, *place, activation, layout, algorithm, out, acc_dtype)
+    how = (activation, layout, padding_mode)
+    return _forward(3, input, weight, bias, *place, *how, algorithm, out, acc_dtype)
 
 
 def _forward(
@@ -239,16 +254,15 @@ def _forward(
     groups: int,
     activation: str | None,
     layout: str,
+    padding_mode: str,
     algorithm: str | None,
     out: Array | None,
     acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     if algorithm is not None:
-        place = (stride, padding, dilation, groups)
+        place = (stride, padding, dilation, groups, activation, layout, padding_mode)
         with settings(algorithm=algorithm):
-            return _forward(
-                rank, input, weight, bias, *place, activation, layout, None, out, acc_dtype
-            )
+            return _forward(rank, input, weight, bias, *place, None, out, acc_dtype)
     if bias is None:
         x, w = promoted(input=input, weight=weight)
         b = None
@@ -256,7 +270,7 @@ def _forward(
         x, w, b = promoted(input=input, weight=weight, bias=bias)
     problem = conv_problem(
         *("forward", rank, x.shape, w.shape, stride, padding, dilation, groups, x.dtype),
-        *(activation, layout, acc_dtype),
+        *(activation, layout, padding_mode, acc_dtype),
     )
     if b is not None:
         check_bias(b.shape, problem)

@@ -20,6 +20,7 @@ def conv1d_input(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
     acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
@@ -33,7 +34,7 @@ def conv1d_input(
         `(C_out, C_in // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, acc_dtype
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
@@ -60,7 +61,8 @@ def conv1d_input(
     np.float64(4.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(1, input_size, weight, grad_output, *place, layout, acc_dtype)
+    how = (layout, padding_mode, acc_dtype)
+    return _input_gradient(1, input_size, weight, grad_output, *place, *how)
 
 
 def conv1d_weight(
@@ -72,6 +74,7 @@ def conv1d_weight(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
     acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
@@ -85,7 +88,7 @@ def conv1d_weight(
         Shape of the weight, `(C_out, C_in // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, acc_dtype
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
@@ -112,7 +115,8 @@ def conv1d_weight(
     np.float64(2.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(1, input, weight_size, grad_output, *place, layout, acc_dtype)
+    how = (layout, padding_mode, acc_dtype)
+    return _weight_gradient(1, input, weight_size, grad_output, *place, *how)
 
 
 def conv2d_input(
@@ -124,6 +128,7 @@ def conv2d_input(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
     acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
@@ -137,7 +142,7 @@ def conv2d_input(
         `(C_out, C_in // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, acc_dtype
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
@@ -164,7 +169,8 @@ def conv2d_input(
     np.float64(16.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(2, input_size, weight, grad_output, *place, layout, acc_dtype)
+    how = (layout, padding_mode, acc_dtype)
+    return _input_gradient(2, input_size, weight, grad_output, *place, *how)
 
 
 def conv2d_weight(
@@ -176,6 +182,7 @@ def conv2d_weight(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
     acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
@@ -189,7 +196,7 @@ def conv2d_weight(
         Shape of the weight, `(C_out, C_in // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, acc_dtype
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
@@ -216,7 +223,8 @@ def conv2d_weight(
     np.float64(4.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(2, input, weight_size, grad_output, *place, layout, acc_dtype)
+    how = (layout, padding_mode, acc_dtype)
+    return _weight_gradient(2, input, weight_size, grad_output, *place, *how)
 
 
 def conv3d_input(
@@ -228,6 +236,7 @@ def conv3d_input(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
     acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
@@ -241,7 +250,7 @@ def conv3d_input(
         `(C_out, C_in // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, acc_dtype
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
@@ -268,7 +277,8 @@ def conv3d_input(
     np.float64(64.0)
     """
     place = (stride, padding, dilation, groups)
-    return _input_gradient(3, input_size, weight, grad_output, *place, layout, acc_dtype)
+    how = (layout, padding_mode, acc_dtype)
+    return _input_gradient(3, input_size, weight, grad_output, *place, *how)
 
 
 def conv3d_weight(
@@ -280,6 +290,7 @@ def conv3d_weight(
     dilation: IntOrInts = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
     acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
@@ -293,7 +304,7 @@ def conv3d_weight(
         Shape of the weight, `(C_out, C_in // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, *out)` or `(C_out, *out)`.
-    stride, padding, dilation, groups, acc_dtype
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call.
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
@@ -320,7 +331,8 @@ def conv3d_weight(
     np.float64(8.0)
     """
     place = (stride, padding, dilation, groups)
-    return _weight_gradient(3, input, weight_size, grad_output, *place, layout, acc_dtype)
+    how = (layout, padding_mode, acc_dtype)
+    return _weight_gradient(3, input, weight_size, grad_output, *place, *how)
 
 
 def _input_gradient(
@@ -333,6 +345,7 @@ def _input_gradient(
     dilation: IntOrInts,
     groups: int,
     layout: str,
+    padding_mode: str,
     acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     w, gy = promoted(weight=weight, grad_output=grad_output)
@@ -340,6 +353,7 @@ def _input_gradient(
     problem = conv_problem(
         *("input_gradient", rank, shape, w.shape, stride, padding, dilation, groups, w.dtype),
         layout=layout,
+        padding_mode=padding_mode,
         acc_dtype=acc_dtype,
     )
     check_grad_output(problem, gy.shape, len(shape) == rank + 1)
@@ -356,6 +370,7 @@ def _weight_gradient(
     dilation: IntOrInts,
     groups: int,
     layout: str,
+    padding_mode: str,
     acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     x, gy = promoted(input=input, grad_output=grad_output)
@@ -363,6 +378,7 @@ def _weight_gradient(
     problem = conv_problem(
         *("weight_gradient", rank, x.shape, shape, stride, padding, dilation, groups, x.dtype),
         layout=layout,
+        padding_mode=padding_mode,
         acc_dtype=acc_dtype,
     )
     check_grad_output(problem, gy.shape, x.ndim == rank + 1)

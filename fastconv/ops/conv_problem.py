@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fastconv import activations, parameters
 from fastconv.dtypes import Dtype, accumulator
-from fastconv.geometry import batched_shape, conv_geometry
+from fastconv.geometry import batched_shape, check_padding_mode, conv_geometry
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Problem
 
@@ -25,6 +25,7 @@ def conv_problem(
     dtype: np.dtype[Any],
     activation: str | None = None,
     layout: str = "channels_first",
+    padding_mode: str = "zeros",
     acc_dtype: npt.DTypeLike | None = None,
 ) -> Problem:
     """Return the problem of a convolution, or of one of its gradients, on two shapes.
@@ -45,6 +46,7 @@ def conv_problem(
         dtype,
         None if activation is None else activations.checked(activation),
         layout,
+        padding_mode if padding_mode == "zeros" else parameters.padding_mode(padding_mode),
         None if acc_dtype is None else accumulator(dtype, acc_dtype),
     )
 
@@ -62,10 +64,16 @@ def _cached(
     dtype: np.dtype[Any],
     activation: str | None,
     layout: str,
+    padding_mode: str,
     acc: Dtype | None,
 ) -> Problem:
     shape = batched_shape("input", input, rank)
     geometry = conv_geometry(shape, weight, stride, padding, dilation, groups)
+    check_padding_mode(geometry.axes, padding_mode)
     return Problem(
-        "conv", direction, geometry, dtype, activation=activation, layout=layout, acc=acc
+        *("conv", direction, geometry, dtype),
+        activation=activation,
+        layout=layout,
+        padding_mode=padding_mode,
+        acc=acc,
     )

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -10,7 +11,15 @@ from fastconv import parameters
 from fastconv.dtypes import row_of
 from fastconv.errors import ParameterError
 from fastconv.geometry import batched_shape
-from fastconv.ops import columns, conv, conv_gradients, transposed
+from fastconv.ops import (
+    bias_gradient,
+    columns,
+    conv,
+    conv_gradients,
+    separable,
+    streaming,
+    transposed,
+)
 from fastconv.ops.call import check_grad_output
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.ops.explain_pools import POOLS, shape_of
@@ -19,6 +28,8 @@ from fastconv.plan import Plan, plan_for, settings
 from fastconv.problem import Problem
 
 Arguments = dict[str, Any]
+Described = Problem | tuple[Problem, Problem]
+"""The problem of a call, or those of its two steps."""
 
 
 def explain(
@@ -69,7 +80,12 @@ def explain(
         raise ParameterError(f"explain({name!r}): {error}") from None
     bound.apply_defaults()
     described = problem({"dtype": row_of(dtype).dtype, **bound.arguments})
+    if isinstance(described, tuple):
+        first, last = described
+        return replace(plan_for(last), before=plan_for(first))
     algorithm = bound.arguments.get("algorithm")
+    if function is streaming.causal_conv1d:
+        algorithm = streaming.steady_algorithm(described)
     if algorithm is None:
         return plan_for(described)
     with settings(algorithm=algorithm):
@@ -91,6 +107,7 @@ def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
         arguments["dtype"],
         arguments.get("activation"),
         layout=arguments.get("layout", "channels_first"),
+        padding_mode=arguments.get("padding_mode", "zeros"),
         acc_dtype=arguments.get("acc_dtype"),
     )
     if arguments.get("bias") is not None:
@@ -98,6 +115,37 @@ def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:
     if direction != "forward":
         unbatched = len(shape_of(arguments, first)) == rank + 1
         check_grad_output(problem, shape_of(arguments, "grad_output"), unbatched)
+    return problem
+
+
+def _bias(rank: int, arguments: Arguments) -> Problem:
+    shape = shape_of(arguments, "grad_output")
+    how = (arguments["dtype"], arguments["layout"], arguments["acc_dtype"])
+    return bias_gradient.bias_problem(rank, shape, *how)
+
+
+def _separable(rank: int, arguments: Arguments) -> tuple[Problem, Problem]:
+    place = ("stride", "padding", "dilation", "dtype", "activation", "padding_mode", "layout")
+    problems = separable.separable_problems(
+        rank,
+        shape_of(arguments, "input"),
+        shape_of(arguments, "depthwise_weight"),
+        shape_of(arguments, "pointwise_weight"),
+        *(arguments[name] for name in place),
+    )
+    if arguments.get("bias") is not None:
+        conv.check_bias(shape_of(arguments, "bias"), problems[1])
+    return problems
+
+
+def _causal(arguments: Arguments) -> Problem:
+    problem = streaming.streaming_problem(
+        shape_of(arguments, "input"),
+        shape_of(arguments, "weight"),
+        *(arguments[name] for name in ("dilation", "groups", "dtype", "activation", "layout")),
+    )
+    if arguments.get("bias") is not None:
+        conv.check_bias(shape_of(arguments, "bias"), problem)
     return problem
 
 
@@ -161,10 +209,11 @@ def _col2im(name: str, otherwise: int, arguments: Arguments) -> Problem:
     )
 
 
-def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Problem]]]:
+def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Described]]]:
     """Every operation that has a plan, and how its arguments become a problem."""
-    table: dict[str, tuple[Callable[..., Any], Callable[[Arguments], Problem]]] = {
+    table: dict[str, tuple[Callable[..., Any], Callable[[Arguments], Described]]] = {
         "im2col": (columns.im2col, lambda a: _im2col(lambda ndim: ndim - 2, a)),
+        "causal_conv1d": (streaming.causal_conv1d, _causal),
         "unfold": (columns.unfold, lambda a: _im2col(lambda ndim: 3 if ndim == 5 else 2, a)),
         "col2im": (columns.col2im, lambda a: _col2im("columns", 1, a)),
         "fold": (columns.fold, lambda a: _col2im("input", 2, a)),
@@ -172,6 +221,8 @@ def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Proble
     for rank in (1, 2, 3):
         for name, module, build in (
             ("conv{}d", conv, lambda a, r=rank: _conv(r, "forward", a)),
+            ("conv{}d_bias", bias_gradient, lambda a, r=rank: _bias(r, a)),
+            ("separable_conv{}d", separable, lambda a, r=rank: _separable(r, a)),
             ("conv{}d_input", conv_gradients, lambda a, r=rank: _conv(r, "input_gradient", a)),
             ("conv{}d_weight", conv_gradients, lambda a, r=rank: _conv(r, "weight_gradient", a)),
             (

@@ -10,6 +10,8 @@ from fastconv.activations import activate
 from fastconv.algorithms import Algorithm, Inputs, Outputs, Packed
 from fastconv.bounds import check_sums, sums_integers
 from fastconv.dtypes import Array
+from fastconv.lowering.pad import fold_padding, pad
+from fastconv.plan.settings import Settings
 from fastconv.plan.threads import limited_threads
 from fastconv.problem import Problem
 
@@ -17,6 +19,14 @@ from fastconv.problem import Problem
 def is_native(algorithm: Algorithm, problem: Problem) -> bool:
     """Whether an algorithm takes arrays in the problem's layout, or they must be transposed."""
     return bool(getattr(algorithm, "layout", "channels_first") == problem.layout)
+
+
+def left_for_algorithm(problem: Problem, limit: int) -> int:
+    """Return the scratch memory that is left beside a padded copy.
+
+    Beside the default limit one such copy is always allowed, however large the input is.
+    """
+    return limit if limit == Settings.max_scratch_bytes else limit - problem.padded_bytes
 
 
 def takes_views(algorithm: Algorithm, problem: Problem) -> bool:
@@ -57,6 +67,8 @@ class Plan:
         Threads allowed: fastconv's own, or those of NumPy's BLAS where the algorithm uses that.
     limits_blas : bool
         Whether the threads were set, so that BLAS is held to them while the call runs.
+    before : Plan or None
+        The plan of the step before this one, where a call takes two; only `explain` says so.
     """
 
     problem: Problem
@@ -67,6 +79,7 @@ class Plan:
     threads: int
     limits_blas: bool
     chosen: Algorithm = field(repr=False)
+    before: "Plan | None" = None
 
     @property
     def algorithm(self) -> str:
@@ -111,7 +124,13 @@ class Plan:
         """Return `solve(x, y)`: a forward convolution by a weight that stays the same."""
         bind = getattr(self.chosen, "bind", None)
         native = is_native(self.chosen, self.problem)
-        if bind is None or not native or not self._quiet or not isinstance(weight, Packed):
+        if (
+            bind is None
+            or not native
+            or self.problem.padding
+            or not self._quiet
+            or not isinstance(weight, Packed)
+        ):
             return lambda x, y: self.run((x, weight, bias), (y,))
         solve: Callable[[Array, Array], None] = bind(
             self.problem, weight, self.max_scratch_bytes, self.threads
@@ -122,18 +141,46 @@ class Plan:
         bias = None
         if self._adds_bias and len(inputs) > 2:
             *inputs, bias = inputs  # type: ignore[assignment]
+        solve = self._solve_padded if self.problem.padding else self._solve_in_layout
+        if bias is None:
+            solve(tuple(inputs), outputs)
+        else:
+            self._solve_with_bias(solve, tuple(inputs), bias, outputs[0])
+        if self._activation is not None:
+            activate(self._activation, outputs[0])
+
+    def _solve_with_bias(
+        self, solve: Callable[[Inputs, Outputs], None], inputs: Inputs, bias: Array, y: Array
+    ) -> None:
+        """Add the bias to the sums before they are rounded to the dtype of the result."""
+        kept = self.problem.accumulator
+        sums = y if y.dtype == kept else np.empty(y.shape, kept)
+        solve(inputs, (sums,))
+        with np.errstate(all="ignore"):
+            sums += along_channels(bias.astype(kept, copy=False), self.problem)
+        if sums is not y:
+            np.copyto(y, sums, casting="unsafe")
+
+    def _solve_padded(self, inputs: Inputs, outputs: Outputs) -> None:
+        """Pad a copy of the input, or fold the padding of its gradient back."""
+        padding, mode = self.problem.padding, self.problem.padding_mode
+        if not self._is_input_gradient:
+            self._solve_in_layout((pad(inputs[0], padding, mode), *inputs[1:]), outputs)
+            return
+        (gx,) = outputs
+        padded = np.empty(self.problem.on_padded.x_shape, self.problem.accumulator)
+        self._solve_in_layout(inputs, (padded,))
+        np.copyto(gx, fold_padding(padded, padding, mode), casting="unsafe")
+
+    def _solve_in_layout(self, inputs: Inputs, outputs: Outputs) -> None:
         if is_native(self.chosen, self.problem):
             self._solve(inputs, outputs)
         else:
             self._solve_channels_second(inputs, outputs)
-        if bias is not None:
-            with np.errstate(all="ignore"):
-                outputs[0][...] += along_channels(bias, self.problem)
-        if self._activation is not None:
-            activate(self._activation, outputs[0])
 
     def _solve(self, inputs: Inputs, outputs: Outputs) -> None:
-        self.chosen.run(self.problem, inputs, outputs, self.max_scratch_bytes, self.threads)
+        limit = left_for_algorithm(self.problem, self.max_scratch_bytes)
+        self.chosen.run(self.problem.on_padded, inputs, outputs, limit, self.threads)
 
     def _solve_channels_second(self, inputs: Inputs, outputs: Outputs) -> None:
         """Hand over views with the channels second; fill arrays of that order where needed."""
@@ -146,7 +193,7 @@ class Plan:
             channels_second(array) if place in moved_outputs else array
             for place, array in enumerate(outputs)
         )
-        if takes_views(self.chosen, self.problem):
+        if takes_views(self.chosen, self.problem.on_padded):
             self._solve(inputs, views)
             return
         arrays = tuple(
@@ -164,8 +211,12 @@ class Plan:
 
         Where results are rounded or converted, the algorithm adds it, before that.
         """
-        kind = (self.problem.operation, self.problem.direction)
-        return kind == ("conv", "input_gradient") and self.problem.native
+        return self._is_input_gradient and self.problem.native
+
+    @cached_property
+    def _is_input_gradient(self) -> bool:
+        """Whether it is a transposed convolution, or the gradient of one that is not."""
+        return (self.problem.operation, self.problem.direction) == ("conv", "input_gradient")
 
     @cached_property
     def _activation(self) -> str | None:
@@ -194,6 +245,8 @@ class Plan:
             f"accepted   {', '.join(self.candidates)}",
         ]
         lines += [f"refused    {name}: {reason}" for name, reason in self.refusals.items()]
+        if self.before is not None:
+            lines = [*str(self.before).splitlines(), "and then", *lines]
         return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from fastconv.algorithms import ALGORITHMS, Algorithm
 from fastconv.errors import PlanError
 from fastconv.kernels.pool import cores
-from fastconv.plan.plan import Plan, is_native, takes_views
+from fastconv.plan.plan import Plan, is_native, left_for_algorithm, takes_views
 from fastconv.plan.settings import Settings, current_settings
 from fastconv.problem import Problem
 
@@ -42,7 +42,12 @@ def _plan(problem: Problem, settings: Settings) -> Plan:
         problem,
         tuple(algorithm.name for algorithm in candidates),
         refusals,
-        _scratch(chosen, problem, settings.max_scratch_bytes),
+        problem.padded_bytes
+        + _scratch(
+            chosen,
+            problem.on_padded,
+            left_for_algorithm(problem, settings.max_scratch_bytes),
+        ),
         settings.max_scratch_bytes,
         settings.threads or cores(),
         settings.threads is not None and chosen.uses_blas,
@@ -53,12 +58,14 @@ def _plan(problem: Problem, settings: Settings) -> Plan:
 def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str | None:
     if settings.algorithm not in (None, algorithm.name):
         return f"settings ask for {settings.algorithm}"
-    reason = algorithm.rejects(problem)
+    reason = algorithm.rejects(problem.on_padded)
     if reason is not None:
         return reason
     limit = settings.max_scratch_bytes
-    needed = _scratch(algorithm, problem, limit)
-    if needed > limit:
+    left = left_for_algorithm(problem, limit)
+    needed = _scratch(algorithm, problem.on_padded, max(0, left))
+    if needed > left and not getattr(algorithm, "last_resort", False):
+        needed += problem.padded_bytes
         return f"needs {needed} bytes of scratch memory; max_scratch_bytes is {limit}"
     return None
 

@@ -28,7 +28,9 @@ class Settings:
     algorithm : str or None
         The one algorithm to use; a problem it refuses raises `PlanError` with its reason.
     max_scratch_bytes : int
-        Most scratch memory of a call; algorithms that need more are refused.
+        Most scratch memory of a call; algorithms that need more are refused. Beside the default,
+        but not beside a limit that is set, one copy of the input is allowed that is padded by its
+        own elements (`padding_mode`).
     precision : str
         "high", or "fast" to admit algorithms with larger rounding errors.
     """

@@ -31,8 +31,8 @@ class OnnxRuntime:
             return "convolutions and pools forward only"
         if problem.divisor is not None or problem.activation is not None:
             return "no divisor, no activation"
-        if problem.operation == "conv" and problem.conv.fewer_out:
-            return "all positions that fit"
+        if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
+            return "all positions that fit, over zeros"
         axes = problem.window.axes
         if problem.window.rounding == "cover_all" or problem.nan != "propagate":
             return "no rounding to cover all, no NaN ignored"

@@ -60,10 +60,10 @@ class EnginePrepared:
     def rejects(self, problem: Problem) -> str | None:
         """Accept convolutions forward, which are what can be prepared."""
         if problem.operation == "conv" and problem.direction == "forward":
+            if problem.conv.fewer_out or problem.padding:
+                return "all positions that fit, over zeros"
             if problem.acc is not None:
                 return "no acc_dtype"
-            if problem.conv.fewer_out:
-                return "all positions that fit"
             most = problem.conv.rank <= 3
             return None if most else "up to 3 spatial dimensions"
         return "convolutions forward only"
@@ -180,7 +180,7 @@ def public_call(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
 
 
 def _has_public_call(problem: Problem) -> bool:
-    if problem.operation == "conv" and problem.conv.fewer_out:
+    if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
         return False
     if (problem.operation, problem.direction) == ("conv", "forward"):
         return True

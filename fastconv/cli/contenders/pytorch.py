@@ -30,8 +30,8 @@ class PyTorch:
             return "convolutions and pools only"
         if problem.operation != "conv" and problem.direction != "forward":
             return "pools forward only"
-        if problem.operation == "conv" and problem.conv.fewer_out:
-            return "all positions that fit"
+        if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
+            return "all positions that fit, over zeros"
         if problem.activation is not None:
             return "no activation"
         if any(axis.before != axis.after for axis in problem.window.axes):
