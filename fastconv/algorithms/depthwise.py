@@ -75,7 +75,7 @@ class Depthwise:
     def scratch(self, problem: Problem, limit: int) -> int:
         """Count the band of every thread that may be used."""
         engine = _engine(problem)
-        return engine.zeros * problem.dtype.itemsize + engine.band * engine.threads(limit)
+        return engine.zeros.nbytes + engine.band * engine.threads(limit)
 
     def fuses_activation(self, problem: Problem) -> bool:
         """Return True: tiles end in it, or what they have written is finished in the cache."""
@@ -92,7 +92,7 @@ class Depthwise:
         engine = _engine(problem)
         if not problem.conv.batch:
             return lambda x, y: None
-        loops, zeros = engine.loops, np.zeros(engine.zeros, problem.dtype)
+        loops, zeros = engine.loops, engine.zeros
         table, items, threads = engine.table, engine.items, engine.threads(limit, threads)
 
         def solve(x: Array, y: Array) -> None:
@@ -110,10 +110,9 @@ class Depthwise:
         if not problem.conv.batch:
             return
         engine = _engine(problem)
-        zeros = np.zeros(engine.zeros, problem.dtype)
         weight = w.panels if isinstance(w, Packed) else _flat(w)
         bias = w.bias if isinstance(w, Packed) else _bias(problem, b)
-        arrays = (_flat(x), zeros, weight, bias, y.reshape(-1), engine.table)
+        arrays = (_flat(x), engine.zeros, weight, bias, y.reshape(-1), engine.table)
         share(engine.loops, arrays, engine.items, engine.threads(limit, threads))
 
 
@@ -132,8 +131,8 @@ class _Engine:
     loops: Any
     table: Array
     items: int
-    zeros: int
-    """Elements of a row of zeros, which all threads read."""
+    zeros: Array
+    """A row of zeros, which all threads read."""
     band: int
     """Bytes of scratch of each thread."""
     small: bool
@@ -175,7 +174,7 @@ def _dense(problem: Problem, axes: Axes) -> _Engine:
         depthwise.dense_loops(tile),
         _table(problem, Bands(axes, rows, tile.lanes, 1)),
         problem.conv.batch * problem.conv.channels * bands,
-        zeros=width.size,
+        zeros=np.zeros(width.size, dtype),
         band=0,
         small=problem.flops < SERIAL_FLOPS,
     )
@@ -196,7 +195,7 @@ def _listed(problem: Problem, axes: Axes) -> _Engine:
         depthwise.listed_loops(tile, stride),
         _table(problem, bands),
         problem.conv.batch * problem.conv.channels * bands.count,
-        zeros=0,
+        zeros=np.zeros(0, dtype),
         band=bands.elements * dtype.itemsize + depthwise.ALIGNMENT,
         small=problem.flops < SERIAL_FLOPS,
     )

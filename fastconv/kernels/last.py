@@ -23,10 +23,8 @@ PANEL_WORDS = 4
 """Words of a panel: vectors, first output channel, place in the packed weights, columns."""
 
 
-@functools.cache
-def last_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
-    """Return the compiled loops over tiles of `rows` positions by any of the widths."""
-    run_tile, finish = _any_width(np.dtype(dtype_name), rows, widths), finisher(dtype_name)
+def _row_places(rows: int):
+    """Return the function that finds where the rows of a tile read."""
 
     def place_rows(places, first, position, geometry):
         """Find where rows from a flat output position on read each tap."""
@@ -50,7 +48,15 @@ def last_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
                         tap += 1
         return taps
 
-    place_rows = kernel(place_rows, f"{rows}")
+    return kernel(place_rows, f"{rows}")
+
+
+@functools.cache
+def last_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
+    """Return the compiled loops over tiles of `rows` positions by any of the widths."""
+    run_tile, finish = _any_width(np.dtype(dtype_name), rows, widths), finisher(dtype_name)
+
+    place_rows = _row_places(rows)
 
     def conv(x, w, bias, y, table, zeros, geometry, shares, first_item, last_item):
         group_channels, outputs, x_sample, y_sample, positions = shares[:5]

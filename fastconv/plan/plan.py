@@ -9,7 +9,7 @@ import numpy as np
 from fastconv.activations import activate
 from fastconv.algorithms import Algorithm, Inputs, Outputs, Packed
 from fastconv.bounds import check_sums, sums_integers
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, Dtype
 from fastconv.lowering.pad import fold_padding, pad
 from fastconv.plan.settings import Settings
 from fastconv.plan.threads import limited_threads
@@ -91,7 +91,12 @@ class Plan:
         """Whether sums of small integers come out exact."""
         return self.chosen.exact
 
-    @property
+    @cached_property
+    def result_dtype(self) -> Dtype:
+        """The dtype of the result."""
+        return self.problem.result_dtype
+
+    @cached_property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the result, batched."""
         return self.problem.result_shape

@@ -259,16 +259,20 @@ def _avg_pool(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     )
 
 
-def _steps(
-    problem: Problem,
-) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...]]:
-    """Return stride, padding and dilation, in the order of im2col."""
+def _steps(problem: Problem) -> tuple[Any, Any, Any]:
+    """Return stride, padding and dilation, in the order of im2col, as short as one writes them."""
     axes = problem.window.axes
+    padding = tuple((axis.before, axis.after) for axis in axes)
     return (
-        tuple(axis.stride for axis in axes),
-        tuple((axis.before, axis.after) for axis in axes),
-        tuple(axis.dilation for axis in axes),
+        _short(tuple(axis.stride for axis in axes)),
+        _short(tuple(before if before == after else (before, after) for before, after in padding)),
+        _short(tuple(axis.dilation for axis in axes)),
     )
+
+
+def _short(values: tuple[Any, ...]) -> Any:
+    """Return a number that is the same for all dimensions by itself."""
+    return values[0] if len(set(values)) == 1 and isinstance(values[0], int) else values
 
 
 def _smallest(problem: Problem) -> Problem:
