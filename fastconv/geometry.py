@@ -90,29 +90,6 @@ def _counts(axis: Axis, include_pad: bool) -> tuple[int, ...]:
     return tuple(counts)
 
 
-@dataclass(frozen=True, slots=True)
-class UnevenAxis:
-    """One spatial dimension cut into `out` windows, as equal as may be, that cover it.
-
-    Window `o` holds the elements `[floor(o * size / out), ceil((o + 1) * size / out))`. Element `i`
-    is in the windows of the same formula with size and out exchanged.
-    """
-
-    size: int
-    out: int
-
-    @property
-    def kernel(self) -> int:
-        """Elements of the longest window."""
-        # what flooring the start adds is a multiple of the gcd over out, and less than 1
-        return 1 + -(-(self.size - math.gcd(self.size, self.out)) // self.out)
-
-    def span(self, position: int) -> slice:
-        """Return the input elements of one window."""
-        start = position * self.size // self.out
-        return slice(start, -(-(position + 1) * self.size // self.out))
-
-
 @dataclass(frozen=True)
 class WindowGeometry:
     """Windows over an input `(batch, channels, *sizes)`: pooling and columns."""
@@ -221,63 +198,6 @@ class ConvGeometry(WindowGeometry):
         return self.batch * self.out_channels * self.positions * self.k
 
 
-@dataclass(frozen=True)
-class ScatterGeometry:
-    """Values at `(N, C, *out)` that go to flat places in planes of `(N, C, *sizes)`."""
-
-    batch: int
-    channels: int
-    sizes: tuple[int, ...]
-    out: tuple[int, ...]
-
-    @cached_property
-    def input_shape(self) -> tuple[int, ...]:
-        """`(N, C, *sizes)`: the shape scattered into."""
-        return (self.batch, self.channels, *self.sizes)
-
-    @cached_property
-    def output_shape(self) -> tuple[int, ...]:
-        """`(N, C, *out)`: the shape of values and indices."""
-        return (self.batch, self.channels, *self.out)
-
-    @cached_property
-    def work(self) -> int:
-        """Values that are moved."""
-        return math.prod(self.output_shape)
-
-
-@dataclass(frozen=True)
-class AdaptiveGeometry(ScatterGeometry):
-    """Planes of `(N, C, *sizes)` cut into `(N, C, *out)` windows that cover them."""
-
-    @cached_property
-    def axes(self) -> tuple[UnevenAxis, ...]:
-        """How each spatial dimension is cut."""
-        return tuple(map(UnevenAxis, self.sizes, self.out))
-
-    @cached_property
-    def work(self) -> int:
-        """Elements that the windows hold, those of the longest for all."""
-        return math.prod(self.output_shape) * self.terms(True)
-
-    def terms(self, forward: bool) -> int:
-        """Return the elements of the largest window, or the most windows that hold an element."""
-        axes = self.axes if forward else tuple(map(UnevenAxis, self.out, self.sizes))
-        return math.prod(axis.kernel for axis in axes)
-
-
-@dataclass(frozen=True)
-class FractionalGeometry(ScatterGeometry):
-    """Windows of `kernel` elements at any `(N, C, *out)` places of planes `(N, C, *sizes)`."""
-
-    kernel: tuple[int, ...]
-
-    @cached_property
-    def work(self) -> int:
-        """Elements that the windows hold."""
-        return math.prod(self.output_shape) * math.prod(self.kernel)
-
-
 MOST_AXES = 31
 """A window view has two axes for each spatial one, and NumPy has 64."""
 
@@ -312,7 +232,7 @@ def window_geometry(
     """
     axes = _axes(input_shape, kernel, stride, padding, dilation, rounding)
     geometry = WindowGeometry(input_shape[0], input_shape[1], axes, rounding)
-    _check_elements("columns", geometry.columns_shape)
+    check_elements("columns", geometry.columns_shape)
     return geometry
 
 
@@ -352,8 +272,8 @@ def conv_geometry(
     geometry = ConvGeometry(
         input_shape[0], channels, axes, out_channels=out_channels, groups=groups
     )
-    _check_elements("input", geometry.input_shape)
-    _check_elements("output", geometry.output_shape)
+    check_elements("input", geometry.input_shape)
+    check_elements("output", geometry.output_shape)
     return geometry
 
 
@@ -396,15 +316,9 @@ def transposed_geometry(
         pair, length = _transposed_axis(index, size, extent, stride[index], form, more, asked)
         pairs.append(pair)
         out.append(length)
-    _check_elements("output", (input_shape[0], channels, *out))
+    check_elements("output", (input_shape[0], channels, *out))
     whole = (input_shape[0], channels, *out)
     return conv_geometry(whole, weight_shape, stride, tuple(pairs), dilation, groups, sizes)
-
-
-def scatter_geometry(input_shape: tuple[int, ...], out: tuple[int, ...]) -> ScatterGeometry:
-    """Place values of `(N, C, *out)` in planes of `(N, C, *sizes)`, both of at least 1 element."""
-    _check_elements("input_size", input_shape)
-    return ScatterGeometry(input_shape[0], input_shape[1], input_shape[2:], out)
 
 
 def _check_weight(shape: tuple[int, ...], dimensions: int, named: str) -> None:
@@ -473,58 +387,6 @@ def check_padding_mode(axes: tuple[Axis, ...], mode: str) -> None:
             )
 
 
-def adaptive_geometry(input_shape: tuple[int, ...], out: tuple[int, ...]) -> AdaptiveGeometry:
-    """Cut planes of `(N, C, *sizes)` into `out` windows along each axis."""
-    geometry = AdaptiveGeometry(input_shape[0], input_shape[1], input_shape[2:], out)
-    _check_elements("input_size", geometry.input_shape)
-    _check_elements("output_size", geometry.output_shape)
-    return geometry
-
-
-def fractional_geometry(
-    input_shape: tuple[int, ...], kernel: tuple[int, ...], out: tuple[int, ...]
-) -> FractionalGeometry:
-    """Place `out` windows of `kernel` elements along each axis of `(N, C, *sizes)`.
-
-    Raises
-    ------
-    ShapeError
-        If so many windows cannot begin at different elements.
-    """
-    for index, (size, taps, count) in enumerate(zip(input_shape[2:], kernel, out, strict=True)):
-        if count + taps - 1 > size:
-            raise ShapeError(
-                f"output_size: {count} windows of {taps} elements need {count + taps - 1} "
-                f"elements in spatial dimension {index}, got {size}"
-            )
-    return FractionalGeometry(input_shape[0], input_shape[1], input_shape[2:], out, kernel)
-
-
-def unpooled_sizes(
-    out: Ints, kernel: Ints, stride: Ints, padding: tuple[tuple[int, int], ...], given: Ints | None
-) -> tuple[int, ...]:
-    """Return the sizes of what was pooled: given ones, if pooling them could have given `out`.
-
-    Raises
-    ------
-    ShapeError
-        If they are a stride or more away from those that leave nothing over, or those are none.
-    """
-    places = zip(out, kernel, stride, padding, strict=True)
-    least = [(n - 1) * s + k - before - after for n, k, s, (before, after) in places]
-    if given is None:
-        if min(least) < 1:
-            raise ShapeError(f"padding: {padding} leaves no elements, sizes would be {least}")
-        return tuple(least)
-    for index, (size, default, step) in enumerate(zip(given, least, stride, strict=True)):
-        if not default - step < size < default + step:
-            raise ShapeError(
-                f"output_size: expected between {default - step} and {default + step}, both "
-                f"excluded, in spatial dimension {index}, got {size}"
-            )
-    return given
-
-
 def _axes(
     input_shape: tuple[int, ...],
     kernel: Ints,
@@ -575,6 +437,7 @@ def _same(size: int, extent: int, stride: int, form: str) -> tuple[int, int]:
     return (large, small) if form == "same_lower" else (small, large)
 
 
-def _check_elements(name: str, shape: tuple[int, ...]) -> None:
+def check_elements(name: str, shape: tuple[int, ...]) -> None:
+    """Raise a `ShapeError` for a shape that is taken for a mistake."""
     if math.prod(shape) > MAX_ELEMENTS:
         raise ShapeError(f"{name}: shape {shape} has more than {MAX_ELEMENTS} elements")

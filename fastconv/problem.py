@@ -19,20 +19,15 @@ import numpy as np
 
 from fastconv import activations, dialects, parameters
 from fastconv.dtypes import UINT64, Dtype, accumulator, row_of
-from fastconv.errors import DtypeError, ParameterError, ShapeError
-from fastconv.geometry import (
+from fastconv.errors import DtypeError, ParameterError
+from fastconv.fields import flag, geometry_of, number, reals
+from fastconv.geometry import ConvGeometry, WindowGeometry, check_padding_mode
+from fastconv.planes import (
+    INTO_PLANES,
     AdaptiveGeometry,
-    ConvGeometry,
     FractionalGeometry,
+    Geometry,
     ScatterGeometry,
-    WindowGeometry,
-    adaptive_geometry,
-    batched_shape,
-    check_padding_mode,
-    conv_geometry,
-    fractional_geometry,
-    scatter_geometry,
-    window_geometry,
 )
 
 Operation = Literal[
@@ -51,7 +46,6 @@ Operation = Literal[
     "gather",
 ]
 Direction = Literal["forward", "input_gradient", "weight_gradient"]
-Geometry = ConvGeometry | WindowGeometry | ScatterGeometry
 
 DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "conv": ("forward", "input_gradient", "weight_gradient"),
@@ -71,11 +65,6 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
 """Operations and their directions. `columns` is im2col, its input gradient col2im; `scatter` adds
 values at flat indices into planes, which is the gradient of a max pool; `unpool` puts them there,
 and its gradient is `gather`, which takes them from there."""
-
-INTO_PLANES = ("scatter", "unpool")
-"""Operations whose result is the planes themselves."""
-PLANES = (*INTO_PLANES, "gather", "adaptive_max_pool", "adaptive_avg_pool", "fractional_max_pool")
-"""Operations without stride, padding and dilation, whose output sizes are given."""
 
 EVERY = range(16)
 IN_LAYOUT: dict[tuple[str, str], tuple[Collection[int], Collection[int]]] = {
@@ -336,7 +325,7 @@ class Problem:
             raise ParameterError(f"problem: {operation} has no padding mode, in {line!r}")
         if "dialect" in fields and operation != "columns":
             raise ParameterError(f"problem: only columns have a dialect, not {line!r}")
-        geometry, mode = _geometry(operation, fields), fields.get("mode", "zeros")
+        geometry, mode = geometry_of(operation, fields), fields.get("mode", "zeros")
         if isinstance(geometry, WindowGeometry):
             check_padding_mode(geometry.axes, parameters.padding_mode(mode))
         return cls(
@@ -344,16 +333,16 @@ class Problem:
             direction,
             geometry,
             row_of(dtype).dtype,
-            indices=_flag(fields.get("indices", "0")),
-            count_include_pad=_flag(fields.get("pad", "1")),
-            divisor=parameters.divisor("div", _number(fields["div"])) if "div" in fields else None,
+            indices=flag(fields.get("indices", "0")),
+            count_include_pad=flag(fields.get("pad", "1")),
+            divisor=parameters.divisor("div", number(fields["div"])) if "div" in fields else None,
             activation=activations.checked(fields.get("act")),
             layout=parameters.layout(f"channels_{fields.get('layout', 'first')}"),
             padding_mode=mode,
             dialect=dialects.dialect(fields.get("dialect", "fastconv")).name,
             acc=accumulator(row_of(dtype).dtype, fields.get("acc")),
             nan=parameters.nan(fields.get("nan", "propagate")),
-            **_reals(operation, fields),
+            **reals(operation, fields),
         )
 
 
@@ -416,80 +405,3 @@ def _short(key: str, values: tuple[str, ...], default: str) -> str:
     if set(values) == {default}:
         return ""
     return f"{key}={values[0] if len(set(values)) == 1 else 'x'.join(values)}"
-
-
-def _geometry(operation: str, fields: dict[str, str]) -> Geometry:
-    given = parameters.shape("x", _numbers(fields["x"]))
-    rank = len(given) - 2
-    if rank < 1:
-        raise ShapeError(f"x: expected (N, C, *sizes), got {given}")
-    batched_shape("x", given, rank)
-    if operation in PLANES:
-        return _planes_geometry(operation, given, fields)
-    stride = parameters.integers("s", _numbers(fields.get("s", "1")), rank)
-    dilation = parameters.integers("d", _numbers(fields.get("d", "1")), rank)
-    padding = parameters.padding_pairs("p", _pads(fields.get("p", "0")), rank)
-    if operation == "conv":
-        groups = parameters.integer("g", _number(fields.get("g", "1")))
-        weight = parameters.shape("w", _numbers(fields.get("w", "")))
-        out = parameters.integers("o", _numbers(fields["o"]), rank) if "o" in fields else ()
-        return conv_geometry(given, weight, stride, padding, dilation, groups, out)
-    kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
-    rounding = parameters.rounding(fields.get("round"), _flag(fields.get("ceil", "0")))
-    return window_geometry(given, kernel, stride, padding, dilation, rounding)
-
-
-def _planes_geometry(operation: str, given: tuple[int, ...], fields: dict[str, str]) -> Geometry:
-    rank = len(given) - 2
-    out = parameters.integers("o", _numbers(fields.get("o", "")), rank)
-    if operation == "fractional_max_pool":
-        kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
-        return fractional_geometry(given, kernel, out)
-    if operation.startswith("adaptive"):
-        return adaptive_geometry(given, out)
-    return scatter_geometry(given, out)
-
-
-def _reals(operation: str, fields: dict[str, str]) -> dict[str, float]:
-    """Read the number that an lp pool and a quantile need."""
-    reals = {}
-    for key, owner, name, check in (
-        ("norm", "lp_pool", "norm", parameters.norm),
-        ("q", "quantile_pool", "quantile", parameters.quantile),
-    ):
-        if (key in fields) != (operation == owner):
-            raise ParameterError(f"problem: {owner} and no other has {key}=, not {operation}")
-        if key in fields:
-            reals[name] = check(key, _real(fields[key]))
-    return reals
-
-
-def _real(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ParameterError(f"problem: expected a number, got {text!r}") from None
-
-
-def _pads(text: str) -> tuple[Any, ...]:
-    return tuple(
-        tuple(map(_number, part.split(":"))) if ":" in part else _number(part)
-        for part in text.split("x")
-    )
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(_number, text.split("x")))
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ParameterError(f"problem: expected an integer, got {text!r}") from None
-
-
-def _flag(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise ParameterError(f"problem: expected 0 or 1, got {text!r}")
-    return text == "1"

@@ -8,7 +8,8 @@ from fastconv.cli.generate import EXTREMES
 from fastconv.cli.operands import exact_norm
 from fastconv.dtypes import with_bfloat16
 from fastconv.parameters import PADDING_MODES
-from fastconv.problem import DIRECTIONS, PLANES, WITH_PADDING_MODE, WITHOUT_LAYOUT
+from fastconv.planes import PLANES
+from fastconv.problem import DIRECTIONS, WITH_PADDING_MODE, WITHOUT_LAYOUT
 
 KINDS = [(name, direction) for name, directions in DIRECTIONS.items() for direction in directions]
 DTYPES = ["float32", "float64", *with_bfloat16(), "acc=uint64 uint64", "acc=int16 int8"]

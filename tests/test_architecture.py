@@ -22,7 +22,9 @@ ROOMS = (
     "memory",
     "activations",
     "geometry",
+    "planes",
     "dialects",
+    "fields",
     "problem",
     "bounds",
     "kernels",
@@ -36,7 +38,7 @@ ROOMS = (
     "cli",
     "__main__",
 )
-NOT_FOR_KERNELS = {"parameters", "geometry", "dialects", "problem", "bounds"}
+NOT_FOR_KERNELS = {"parameters", "geometry", "planes", "dialects", "fields", "problem", "bounds"}
 DECORATORS = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "generated_jit"}
 FILE_LINES, FUNCTION_LINES = 400, 60
 

@@ -8,11 +8,11 @@ from fastconv import ShapeError
 from fastconv.geometry import (
     MAX_ELEMENTS,
     Axis,
-    ScatterGeometry,
     batched_shape,
     conv_geometry,
     window_geometry,
 )
+from fastconv.planes import ScatterGeometry
 from tests import oracle
 from tests.strategies import axis_arguments
 
@@ -220,3 +220,20 @@ def test_axes_are_hashable_and_frozen():
     assert hash(axis) == hash(Axis(5, 3))
     with pytest.raises(AttributeError):
         axis.size = 6
+
+
+@given(axis_arguments(), st.booleans())
+def test_a_span_is_what_the_taps_of_a_window_read(arguments, ceil_mode):
+    axis = fitting(arguments, ceil_mode)
+    for position in range(axis.out):
+        first = position * axis.stride - axis.before
+        read = [first + tap * axis.dilation for tap in range(axis.kernel)]
+        held = [element for element in read if 0 <= element < axis.size]
+        assert list(range(axis.size))[axis.span(position)] == held
+
+
+@pytest.mark.parametrize(("stride", "windows"), [(1, 7), (2, 4), (3, 3), (4, 3), (9, 2)])
+def test_rounding_to_cover_all_reaches_every_element(stride, windows):
+    geometry = window_geometry((1, 1, 7), (1,), (stride,), ((0, 0),), (1,), "cover_all")
+    assert geometry.out == (windows,)
+    assert (windows - 1) * stride >= 6

@@ -9,8 +9,9 @@ from fastconv.algorithms.pool_extremes import extremes_with_places
 from fastconv.algorithms.pool_passes import even, reduce, reduced, taps
 from fastconv.algorithms.pool_places import scatter
 from fastconv.dtypes import Array, Dtype
-from fastconv.geometry import Axis, UnevenAxis
+from fastconv.geometry import Axis
 from fastconv.lowering.divisors import divisors, uneven_divisors, uniform_divisor
+from fastconv.planes import UnevenAxis
 from fastconv.problem import Problem
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastconv.dtypes import Array
-from fastconv.geometry import Axis, UnevenAxis
+from fastconv.geometry import Axis
+from fastconv.planes import UnevenAxis
 
 Place = tuple[Any, ...]
 

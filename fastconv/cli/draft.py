@@ -5,17 +5,21 @@ from dataclasses import dataclass
 from fastconv.dtypes import accumulator, row_of
 from fastconv.geometry import (
     ConvGeometry,
-    FractionalGeometry,
-    ScatterGeometry,
     WindowGeometry,
-    adaptive_geometry,
     check_padding_mode,
     conv_geometry,
-    fractional_geometry,
     window_geometry,
 )
 from fastconv.parameters import Ints
-from fastconv.problem import PLANES, Direction, Geometry, Operation, Problem
+from fastconv.planes import (
+    PLANES,
+    FractionalGeometry,
+    Geometry,
+    ScatterGeometry,
+    adaptive_geometry,
+    fractional_geometry,
+)
+from fastconv.problem import Direction, Operation, Problem
 
 Pads = tuple[tuple[int, int], ...]
 

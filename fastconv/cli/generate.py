@@ -12,10 +12,10 @@ from fastconv.cli.draft import Draft
 from fastconv.dtypes import FLOATS, row_of, with_bfloat16
 from fastconv.errors import ShapeError
 from fastconv.parameters import LAYOUTS, NANS, PADDING_MODES, ROUNDINGS, Ints
+from fastconv.planes import PLANES
 from fastconv.problem import (
     DIRECTIONS,
     ORDERED,
-    PLANES,
     WITH_ACTIVATION,
     WITH_PADDING_MODE,
     WITHOUT_LAYOUT,

@@ -16,7 +16,8 @@ from fastconv.algorithms import Inputs, Outputs
 from fastconv.dtypes import Array, highest, row_of
 from fastconv.lowering.divisors import divisors, uneven_divisors
 from fastconv.plan import plan_for, settings
-from fastconv.problem import INTO_PLANES, PLANES, Problem
+from fastconv.planes import INTO_PLANES, PLANES
+from fastconv.problem import Problem
 
 Kind = Literal["integer", "special", "normal"]
 LARGEST = 8

@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastconv.dtypes import Array
-from fastconv.geometry import Axis, UnevenAxis
+from fastconv.geometry import Axis
+from fastconv.planes import UnevenAxis
 
 
 def divisors(axes: tuple[Axis, ...], count_include_pad: bool, override: int | None) -> Array:

@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from fastconv import parameters
 from fastconv.dtypes import Array, promoted
-from fastconv.geometry import adaptive_geometry, batched_shape
+from fastconv.geometry import batched_shape
 from fastconv.ops.call import like_input, solve, with_batch
 from fastconv.ops.pool_call import planes_shapes, scatter_back, solve_extremes
 from fastconv.ops.pool_problem import channels_second
 from fastconv.parameters import Ints, SizeLike
+from fastconv.planes import adaptive_geometry
 from fastconv.problem import Operation, Problem
 
 

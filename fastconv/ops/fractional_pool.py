@@ -9,11 +9,12 @@ import numpy.typing as npt
 from fastconv import parameters
 from fastconv.dtypes import Array, plain_array, promoted
 from fastconv.errors import DtypeError, ParameterError
-from fastconv.geometry import batched_shape, fractional_geometry
+from fastconv.geometry import batched_shape
 from fastconv.ops.call import check_shape, with_batch
 from fastconv.ops.pool_call import scatter_back, solve_extremes
 from fastconv.ops.pool_problem import channels_second
 from fastconv.parameters import IntOrInts, Ints, RatioLike, SizeLike
+from fastconv.planes import fractional_geometry
 from fastconv.problem import Problem
 
 

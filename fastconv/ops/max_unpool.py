@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from fastconv import parameters
 from fastconv.dtypes import Array, promoted
-from fastconv.geometry import batched_shape, scatter_geometry, unpooled_sizes
+from fastconv.geometry import batched_shape
 from fastconv.ops.call import like_input, solve, with_batch
 from fastconv.ops.pool_call import checked_places, planes_shapes
 from fastconv.ops.pool_problem import channels_second
 from fastconv.parameters import IntOrInts, Ints, PaddingLike
+from fastconv.planes import scatter_geometry, unpooled_sizes
 from fastconv.problem import Problem
 
 

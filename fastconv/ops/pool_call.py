@@ -11,11 +11,12 @@ from fastconv import parameters
 from fastconv.algorithms import Inputs
 from fastconv.dtypes import Array, plain_array, promoted
 from fastconv.errors import DtypeError, ParameterError
-from fastconv.geometry import batched_shape, scatter_geometry
+from fastconv.geometry import batched_shape
 from fastconv.ops.call import check_shape, like_input, solve, with_batch
 from fastconv.ops.pool_problem import channels_second, pool_problem
 from fastconv.parameters import IntOrInts, Ints, PaddingLike
 from fastconv.plan import plan_for
+from fastconv.planes import scatter_geometry
 from fastconv.problem import Operation, Problem
 
 

@@ -6,7 +6,7 @@ import pytest
 import fastconv as F
 from fastconv import PlanError, Problem, settings
 from fastconv.plan import Settings, plan_for
-from fastconv.problem import PLANES
+from fastconv.planes import PLANES
 from tests.helpers import (
     FAST_NAMES,
     NAMES,

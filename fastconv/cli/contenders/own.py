@@ -20,7 +20,8 @@ from fastconv.cli.operands import operands, run_problem
 from fastconv.dtypes import Array, conjugated
 from fastconv.plan import current_settings, plan_for
 from fastconv.plan.threads import limited_threads
-from fastconv.problem import PLANES, Problem
+from fastconv.planes import PLANES
+from fastconv.problem import Problem
 
 PUBLIC = ("conv", "columns", "scatter", "max_pool", "avg_pool")
 """Operations whose public function is called; others are planned and run, which is all it does."""
