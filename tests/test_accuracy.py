@@ -7,7 +7,7 @@ import pytest
 
 from fastconv import Problem
 from fastconv.dtypes import row_of, with_bfloat16
-from tests.helpers import accepting, expected, inputs_of, solved
+from tests.helpers import ROOT, accepting, expected, inputs_of, solved
 
 LINES = [
     "conv forward x=2x16x9x9 w=8x16x3x3 p=1",
@@ -51,3 +51,20 @@ def test_within_the_stated_tolerance(line, row):
     for name in accepting(problem):
         (result,) = solved(problem, inputs, name)
         assert np.abs(result - truth).max() <= bound, name
+
+
+def test_the_readme_has_every_dtype():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = text.partition("<!-- accuracy: ")[2].partition("<!-- end of accuracy -->")[0]
+    rows = [line.split("|")[1].strip() for line in block.splitlines() if line.startswith("|")]
+    assert set(rows[2:]) == set(with_bfloat16()) | {"bfloat16"}
+
+
+@pytest.mark.parametrize("row", FLOATING, ids=lambda row: row.dtype.name)
+def test_the_readmes_errors_are_within_the_tolerance(row):
+    """A few roundings of the result, times the square root of the number of terms."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith(f"| {row.dtype.name} | "))
+    errors = [float(cell) for cell in line.split("|")[5:9]]
+    assert len(errors) == 4
+    assert max(errors) <= row.tolerance * math.sqrt(2 * 28 * 28)

@@ -156,3 +156,20 @@ def test_unfold(name):
 def test_fold(name):
     columns = ints(2, 12, 30, dtype=dtype_of(name))
     same(F.fold(columns, (6, 7), 2), array_of(T.fold(given(columns), (6, 7), 2)))
+
+
+@pytest.mark.parametrize("name", [*HALVES, "float32", "complex64"])
+@pytest.mark.parametrize("shape", [(32, 64, 3, 3), (64, 1, 3, 3), (16, 64, 1, 1)])
+def test_errors_are_within_4_times_those_of_pytorch(name, shape):
+    dtype, groups = dtype_of(name), 64 // shape[1]
+    rng = np.random.default_rng(5)
+    x, w = rng.standard_normal((2, 64, 14, 14)), rng.standard_normal(shape)
+    if name == "complex64":
+        x, w = x + 1j * x[::-1], w - 2j * w[::-1]
+    wide = x.dtype
+    x, w = x.astype(dtype), w.astype(dtype)
+    truth = F.conv2d(x.astype(wide), w.astype(wide), padding=1, groups=groups)
+    ours = F.conv2d(x, w, padding=1, groups=groups)
+    theirs = array_of(T.conv2d(given(x), given(w), padding=1, groups=groups))
+    errors = [np.abs(each.astype(wide) - truth).max() for each in (ours, theirs)]
+    assert errors[0] <= 4 * errors[1]

@@ -46,8 +46,12 @@ def calls(module, x, how):
     averages = np.dtype(np.int8) if dtype.kind == "b" else dtype
     yield "avg_pool2d", module.avg_pool2d(x, 3, 2, 1), averages
     yield "avg_backward", module.avg_pool2d_backward(x, (2, 4, 12, 12), 2), total
+    yield "adaptive_avg", module.adaptive_avg_pool2d(x, (3, 4)), averages
     if dtype.kind == "c":
         return
+    yield "adaptive_max", module.adaptive_max_pool2d(x, 4), dtype
+    yield "min_pool2d", module.min_pool2d(x, 3, 2, 1), dtype
+    yield "unpool", module.max_unpool2d(*module.max_pool2d(x, 2, return_indices=True), 2), dtype
     y, places = module.max_pool2d(x, 3, 2, 1, return_indices=True)
     yield "max_pool2d", y, dtype
     yield "indices", places, np.dtype(np.int64)
