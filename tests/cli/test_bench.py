@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+import fastconv
 from fastconv.cli.contenders import PEERS
 from tests.cli.bugs import break_algorithm
 from tests.cli.conftest import one_line
@@ -96,7 +97,8 @@ def test_a_wrong_result_is_exit_code_1(command, monkeypatch):
     def wrong(problem, inputs, outputs):
         outputs[0][...] += 1
 
-    break_algorithm(monkeypatch, "implicit_gemm", wrong)
+    planned = fastconv.explain("conv2d", (1, 6, 14, 14), (16, 6, 5, 5)).algorithm
+    break_algorithm(monkeypatch, planned, wrong)
     code, out, _ = command(*SMALL)
     assert code == 1
     assert "differ by more than rounding: lenet.conv2" in out
