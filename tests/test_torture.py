@@ -57,11 +57,6 @@ def others_of(given):
     return [name for name, value in given.items() if not isinstance(value, np.ndarray)]
 
 
-def odd_values(value):
-    """What to put in its place; a flag is anything that is true or not, which arrays are not."""
-    return PLAIN if isinstance(value, bool) else ODD
-
-
 def results(result):
     return [r for r in (result if isinstance(result, tuple) else (result,)) if r is not None]
 
@@ -77,8 +72,7 @@ ODD = (
     *(np.array([2**63, 1], np.uint64), np.array([]), np.array([[1, 1]]), np.array("x")),
     *(np.ma.masked, np.datetime64("2020-01-01"), range(0), iter(())),
 )
-PLAIN = tuple(value for value in ODD if not isinstance(value, np.ndarray))
-NEVER = (1.5, float("nan"), float("inf"), "2", b"2", 2j, object(), len, [1.5], ["a"], [None])
+NEVER = (1.5, float("nan"), float("inf"), "2", b"2", 2j, object(), len, [1.5], ["a"])
 """What no number of elements, no size and no step can be."""
 COUNTED = (
     *("kernel_size", "stride", "dilation", "groups", "output_size", "output_padding"),
@@ -106,7 +100,7 @@ def test_nonsense_for_a_parameter(name):
     function, given = call_of(name)
     run(function, given)  # what is compiled or imported late is not counted
     for parameter in others_of(given):
-        for value in odd_values(given[parameter]):
+        for value in ODD:
             survives(function, {**given, parameter: value}, (name, parameter, value))
 
 
@@ -175,7 +169,6 @@ def test_arrays_of_another_shape(name):
             array.ravel(),
             array.ravel()[0],
             np.zeros((0,) * array.ndim, array.dtype),
-            np.broadcast_to(array.ravel()[0], (2**20,) * 2),
             np.zeros((1,) * 40, array.dtype),
         ):
             survives(function, {**given, parameter: value}, (name, parameter, value.shape))
@@ -271,7 +264,7 @@ def test_explain_refuses_what_calls_refuse(name):
     _, given = call_of(name)
     shapes = {n: v.shape if isinstance(v, np.ndarray) else v for n, v in given.items()}
     for parameter in given:
-        for value in odd_values(given[parameter]):
+        for value in ODD:
             survives(
                 F.explain,
                 {"op": name, "shapes": (), "parameters": {**shapes, parameter: value}},
