@@ -56,6 +56,7 @@ from fastconv.ops.conv_gradients import (
     conv3d_input,
     conv3d_weight,
 )
+from fastconv.ops.deform import deform_conv2d, deform_conv2d_backward
 from fastconv.ops.explain import explain
 from fastconv.ops.fractional_pool import (
     fractional_max_pool2d,
@@ -67,6 +68,17 @@ from fastconv.ops.global_pool import (
     global_avg_pool,
     global_lp_pool,
     global_max_pool,
+)
+from fastconv.ops.local import (
+    local_conv1d,
+    local_conv1d_input,
+    local_conv1d_weight,
+    local_conv2d,
+    local_conv2d_input,
+    local_conv2d_weight,
+    local_conv3d,
+    local_conv3d_input,
+    local_conv3d_weight,
 )
 from fastconv.ops.lp_pool import (
     lp_pool1d,
@@ -180,6 +192,8 @@ __all__ = [
     "conv_transpose3d",
     "conv_transpose3d_input",
     "conv_transpose3d_weight",
+    "deform_conv2d",
+    "deform_conv2d_backward",
     "explain",
     "fold",
     "fractional_max_pool2d",
@@ -191,6 +205,15 @@ __all__ = [
     "global_max_pool",
     "im2col",
     "info",
+    "local_conv1d",
+    "local_conv1d_input",
+    "local_conv1d_weight",
+    "local_conv2d",
+    "local_conv2d_input",
+    "local_conv2d_weight",
+    "local_conv3d",
+    "local_conv3d_input",
+    "local_conv3d_weight",
     "lp_pool1d",
     "lp_pool1d_backward",
     "lp_pool2d",

@@ -18,7 +18,7 @@ from fastconv.problem import Problem
 
 Range = tuple[int, int]
 """The least and the largest element of an array, and 0, for padding counts."""
-MULTIPLYING = ("conv",)
+MULTIPLYING = ("conv", "local_conv")
 ADDING = ("avg_pool", "adaptive_avg_pool", "scatter", "columns")
 """Operations whose sums are checked; those that only move or compare values have none."""
 
@@ -67,7 +67,9 @@ def working_itemsize(problem: Problem) -> int:
 
 def terms(problem: Problem) -> int:
     """Return the most products, or elements, that one sum adds up."""
-    if problem.operation == "conv":
+    if problem.operation == "local_conv" and problem.direction == "weight_gradient":
+        return max(1, problem.conv.batch)
+    if problem.operation in MULTIPLYING:
         geometry = problem.conv
         if problem.direction == "forward":
             return geometry.k

@@ -5,6 +5,7 @@ from typing import Any
 from fastconv import parameters
 from fastconv.errors import ParameterError, ShapeError
 from fastconv.geometry import batched_shape, conv_geometry, window_geometry
+from fastconv.geometry_special import deform_geometry, local_geometry
 from fastconv.planes import (
     PLANES,
     Geometry,
@@ -26,11 +27,18 @@ def geometry_of(operation: str, fields: dict[str, str]) -> Geometry:
     stride = parameters.integers("s", _numbers(fields.get("s", "1")), rank)
     dilation = parameters.integers("d", _numbers(fields.get("d", "1")), rank)
     padding = parameters.padding_pairs("p", _pads(fields.get("p", "0")), rank)
-    if operation == "conv":
+    if operation in ("conv", "local_conv", "deform_conv"):
         groups = parameters.integer("g", number(fields.get("g", "1")))
         weight = parameters.shape("w", _numbers(fields.get("w", "")))
         out = parameters.integers("o", _numbers(fields["o"]), rank) if "o" in fields else ()
-        return conv_geometry(given, weight, stride, padding, dilation, groups, out)
+        place = (stride, padding, dilation, groups)
+        if operation == "deform_conv":
+            offset_groups = parameters.integer("og", number(fields.get("og", "1")))
+            masked = flag(fields.get("mask", "0"))
+            return deform_geometry(given, weight, *place, offset_groups, masked)
+        if operation == "local_conv":
+            return local_geometry(given, weight, *place)
+        return conv_geometry(given, weight, *place, out)
     kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
     rounding = parameters.rounding(fields.get("round"), flag(fields.get("ceil", "0")))
     return window_geometry(given, kernel, stride, padding, dilation, rounding)

@@ -7,6 +7,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fastconv.errors import ParameterError
 
 Ints = tuple[int, ...]
@@ -103,6 +105,16 @@ def layout(name: Any) -> str:
     return name
 
 
+def flag(name: str, value: Any) -> bool:
+    """Return a bool from True, False, 1, 0 or NumPy's, or refuse."""
+    try:
+        if isinstance(value, (bool, np.bool_)) or operator.index(value) in (0, 1):
+            return bool(value)
+    except TypeError:
+        pass
+    raise ParameterError(f"{name}: expected True or False, got {value!r}")
+
+
 def padding_mode(name: Any) -> str:
     """Return what the padding holds, as `torch.nn` names it, or refuse."""
     if not isinstance(name, str) or name not in PADDING_MODES:
@@ -112,6 +124,7 @@ def padding_mode(name: Any) -> str:
 
 def rounding(value: Any, ceil_mode: Any = False) -> str:
     """Return how many windows there are: "floor", "ceil" or "cover_all"; None asks `ceil_mode`."""
+    ceil_mode = flag("ceil_mode", ceil_mode)
     if value is None:
         return "ceil" if ceil_mode else "floor"
     if not isinstance(value, str) or value not in ROUNDINGS:
@@ -130,7 +143,7 @@ def nan(value: Any) -> str:
 
 def real(name: str, value: Any) -> float:
     """Return a number as a float; bool, NaN and what is no real number are refused."""
-    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+    if isinstance(value, (bool, str, bytes, np.ma.MaskedArray)) or not hasattr(value, "__float__"):
         raise ParameterError(f"{name}: expected a number, got {value!r}")
     try:
         found = float(value)

@@ -18,10 +18,11 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from fastconv import activations, dialects, parameters
-from fastconv.dtypes import UINT64, Dtype, accumulator, row_of
+from fastconv.dtypes import FLOATS, UINT64, Dtype, accumulator, row_of
 from fastconv.errors import DtypeError, ParameterError
 from fastconv.fields import flag, geometry_of, number, reals
 from fastconv.geometry import ConvGeometry, WindowGeometry, check_padding_mode
+from fastconv.geometry_special import DeformGeometry
 from fastconv.planes import (
     INTO_PLANES,
     AdaptiveGeometry,
@@ -44,8 +45,12 @@ Operation = Literal[
     "scatter",
     "unpool",
     "gather",
+    "local_conv",
+    "deform_conv",
 ]
-Direction = Literal["forward", "input_gradient", "weight_gradient"]
+Direction = Literal[
+    "forward", "input_gradient", "weight_gradient", "offset_gradient", "mask_gradient"
+]
 
 DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "conv": ("forward", "input_gradient", "weight_gradient"),
@@ -61,10 +66,15 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "scatter": ("forward",),
     "unpool": ("forward",),
     "gather": ("forward",),
+    "local_conv": ("forward", "input_gradient", "weight_gradient"),
+    "deform_conv": (
+        *("forward", "input_gradient", "weight_gradient", "offset_gradient", "mask_gradient"),
+    ),
 }
 """Operations and their directions. `columns` is im2col, its input gradient col2im; `scatter` adds
 values at flat indices into planes, which is the gradient of a max pool; `unpool` puts them there,
-and its gradient is `gather`, which takes them from there."""
+and its gradient is `gather`, which takes them from there; `local_conv` has a weight for every
+window, `deform_conv` offsets that say where its taps are."""
 
 EVERY = range(16)
 IN_LAYOUT: dict[tuple[str, str], tuple[Collection[int], Collection[int]]] = {
@@ -74,7 +84,7 @@ IN_LAYOUT: dict[tuple[str, str], tuple[Collection[int], Collection[int]]] = {
     ("fractional_max_pool", "forward"): ((0,), EVERY),
 }
 """Which inputs and which outputs of a problem are in its layout; of those not listed here, all."""
-WITHOUT_LAYOUT = ("columns",)
+WITHOUT_LAYOUT = ("columns", "local_conv", "deform_conv")
 """Operations that have channels first only."""
 WITH_PADDING_MODE = ("conv", "columns")
 """Operations whose padding may hold elements of the input."""
@@ -117,6 +127,12 @@ class Problem:
             activations.check_dtype(self.activation, self.dtype)
         if self.acc is not None and not self._chooses_accumulator:
             raise ParameterError(f"problem: no acc for {self.operation} {self.direction}")
+        if self.operation == "deform_conv" and self.dtype.name not in FLOATS:
+            raise DtypeError(
+                f"input: deformable convolution takes float32, float64, not {self.dtype}"
+            )
+        if self.operation == "local_conv" and self.dtype == UINT64:
+            raise DtypeError("input: nothing is wider than uint64, so sums of it might not fit")
         if self._chooses_accumulator and self.acc is None and self.dtype == UINT64:
             raise DtypeError(
                 "acc_dtype: nothing is wider than uint64, so sums of it need an acc_dtype, "
@@ -161,6 +177,11 @@ class Problem:
         return cast(FractionalGeometry, self.geometry)
 
     @cached_property
+    def deform(self) -> DeformGeometry:
+        """The geometry of a deformable convolution."""
+        return cast(DeformGeometry, self.geometry)
+
+    @cached_property
     def x_shape(self) -> tuple[int, ...]:
         """The shape of the input, in the problem's layout."""
         return self._in_layout(self.geometry.input_shape)
@@ -185,6 +206,10 @@ class Problem:
         """The shape of what the problem computes."""
         if self.direction == "weight_gradient":
             return self.conv.weight_shape
+        if self.direction == "offset_gradient":
+            return self.deform.offset_shape
+        if self.direction == "mask_gradient":
+            return self.deform.mask_shape
         if self.direction == "input_gradient" or self.operation in INTO_PLANES:
             return self.x_shape
         if self.operation == "columns":
@@ -258,8 +283,8 @@ class Problem:
     @cached_property
     def flops(self) -> int:
         """Operations of the direct algorithm: 2 per multiply-add, 1 per reduction."""
-        if self.operation == "conv":
-            return 2 * self.conv.multiply_adds
+        if isinstance(self.geometry, ConvGeometry):
+            return 2 * self.geometry.multiply_adds
         if isinstance(self.geometry, ScatterGeometry):
             return self.geometry.work
         if self.operation == "columns" and self.direction == "forward":
@@ -291,7 +316,8 @@ class Problem:
             the padding holds, `dialect` their order, `o` output sizes of a scatter, an
             adaptive or a fractional pool, or of a convolution that leaves away positions at the
             end, `nan` ("ignore"), `norm` of an lp pool, `q` quantile,
-            `acc` what sums are kept in where callers chose it.
+            `acc` what sums are kept in where callers chose it, `og` groups of offsets and `mask`
+            whether taps are weighed, of a deformable convolution.
 
         Returns
         -------
@@ -325,6 +351,10 @@ class Problem:
             raise ParameterError(f"problem: {operation} has no padding mode, in {line!r}")
         if "dialect" in fields and operation != "columns":
             raise ParameterError(f"problem: only columns have a dialect, not {line!r}")
+        if {"og", "mask"} & set(fields) and operation != "deform_conv":
+            raise ParameterError(f"problem: only deform_conv has offsets and masks, not {line!r}")
+        if direction == "mask_gradient" and not flag(fields.get("mask", "0")):
+            raise ParameterError(f"problem: no mask, so no gradient of it, in {line!r}")
         geometry, mode = geometry_of(operation, fields), fields.get("mode", "zeros")
         if isinstance(geometry, WindowGeometry):
             check_padding_mode(geometry.axes, parameters.padding_mode(mode))
@@ -348,7 +378,7 @@ class Problem:
 
 _KEYS = (
     *("x", "w", "k", "s", "p", "d", "g", "o", "ceil", "round", "indices", "pad", "div"),
-    *("act", "layout", "mode", "dialect", "acc", "nan", "norm", "q"),
+    *("act", "layout", "mode", "dialect", "acc", "nan", "norm", "q", "og", "mask"),
 )
 
 
@@ -394,7 +424,13 @@ def _window_words(geometry: WindowGeometry) -> list[str]:
         "" if groups == 1 else f"g={groups}",
         {"floor": "", "ceil": "ceil=1"}.get(geometry.rounding, f"round={geometry.rounding}"),
         f"o={_joined(fewer)}" if fewer else "",
+        *(_deform_words(geometry) if isinstance(geometry, DeformGeometry) else ()),
     ]
+
+
+def _deform_words(geometry: DeformGeometry) -> tuple[str, str]:
+    groups = geometry.offset_groups
+    return "" if groups == 1 else f"og={groups}", "mask=1" if geometry.masked else ""
 
 
 def _joined(items: tuple[int, ...]) -> str:

@@ -23,8 +23,10 @@ from fastconv.ops import (
     columns,
     conv,
     conv_gradients,
+    deform,
     fractional_pool,
     global_pool,
+    local,
     lp_pool,
     max_pool,
     max_unpool,
@@ -93,6 +95,17 @@ avg_pool3d = _naive(avg_pool.avg_pool3d)
 avg_pool1d_backward = _naive(avg_pool.avg_pool1d_backward)
 avg_pool2d_backward = _naive(avg_pool.avg_pool2d_backward)
 avg_pool3d_backward = _naive(avg_pool.avg_pool3d_backward)
+deform_conv2d = _naive(deform.deform_conv2d)
+deform_conv2d_backward = _naive(deform.deform_conv2d_backward)
+local_conv1d = _naive(local.local_conv1d)
+local_conv1d_input = _naive(local.local_conv1d_input)
+local_conv1d_weight = _naive(local.local_conv1d_weight)
+local_conv2d = _naive(local.local_conv2d)
+local_conv2d_input = _naive(local.local_conv2d_input)
+local_conv2d_weight = _naive(local.local_conv2d_weight)
+local_conv3d = _naive(local.local_conv3d)
+local_conv3d_input = _naive(local.local_conv3d_input)
+local_conv3d_weight = _naive(local.local_conv3d_weight)
 
 adaptive_avg_pool1d = _naive(adaptive_pool.adaptive_avg_pool1d)
 adaptive_avg_pool1d_backward = _naive(adaptive_pool.adaptive_avg_pool1d_backward)

@@ -14,13 +14,22 @@ from fastconv.algorithms import ALGORITHMS
 from fastconv.cli.operands import exact_norm
 from fastconv.cli.problems import edge_problems
 from fastconv.plan import plan_for
-from tests import helpers_pool, oracle, oracle_columns, oracle_padded
+from tests import (
+    helpers_pool,
+    oracle,
+    oracle_columns,
+    oracle_deform,
+    oracle_local,
+    oracle_padded,
+)
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastconv"
 NAMES = tuple(algorithm.name for algorithm in ALGORITHMS)
 FAST_NAMES = tuple(name for name in NAMES if name != "naive")
-NUMPY_NAMES = ("pointwise", "im2col_gemm", "tapwise", "pooling", "columns")
+NUMPY_NAMES = (
+    *("pointwise", "im2col_gemm", "tapwise", "pooling", "columns", "local_gemm", "deform_gemm"),
+)
 """Those that work without Numba."""
 
 
@@ -102,6 +111,13 @@ def inputs_of(problem, seed=0):
         return ints(*shape, dtype=dtype, seed=next(count))
 
     kind = (problem.operation, problem.direction)
+    if problem.operation == "deform_conv":
+        return _deform_inputs(problem, array)
+    if kind == ("local_conv", "forward"):
+        bias = array(*geometry.output_shape[1:])
+        return array(*problem.x_shape), array(*geometry.weight_shape), bias
+    if problem.operation == "local_conv":
+        kind = ("conv", problem.direction)
     if kind == ("conv", "forward"):
         weight = array(*geometry.weight_shape)
         return array(*problem.x_shape), weight, array(geometry.out_channels)
@@ -125,6 +141,20 @@ def inputs_of(problem, seed=0):
         indices = generator.integers(-1, plane, problem.y_shape)
         return array(*problem.y_shape), indices
     return (array(*problem.x_shape),)
+
+
+def _deform_inputs(problem, array):
+    """Offsets of quarters, so that every share is a number of sixteenths."""
+    geometry = problem.deform
+    x, w, y = geometry.input_shape, geometry.weight_shape, geometry.output_shape
+    shapes = {
+        "forward": (x, w, (geometry.out_channels,)),
+        "input_gradient": (w, y),
+        "weight_gradient": (x, y),
+    }.get(problem.direction, (x, w, y))
+    arrays = [array(*shape) for shape in shapes]
+    mask = array(*geometry.mask_shape) / 2 if geometry.masked else None
+    return (*arrays, array(*geometry.offset_shape) / 4, mask)
 
 
 def common_divisor(problem):
@@ -229,6 +259,24 @@ def _conv(problem, inputs):
     return (by.conv_weight_gradient(x, geometry.weight_shape, gy, *place),)
 
 
+def _local_conv(problem, inputs):
+    geometry, place = problem.conv, (*place_of(problem), problem.conv.groups)
+    if problem.direction == "forward":
+        return (oracle_local.local_conv(*inputs, *place),)
+    if problem.direction == "input_gradient":
+        return (oracle_local.input_gradient(geometry.input_shape, *inputs, *place),)
+    return (oracle_local.weight_gradient(inputs[0], geometry.weight_shape, inputs[1], *place),)
+
+
+def _deform_conv(problem, inputs):
+    geometry, how = problem.deform, (*place_of(problem), problem.deform.groups)
+    solve = getattr(oracle_deform, problem.direction)
+    if problem.direction in ("input_gradient", "weight_gradient"):
+        first = problem.direction == "input_gradient"
+        inputs = (geometry.input_shape if first else geometry.weight_shape, *inputs)
+    return (solve(*inputs, *how),)
+
+
 def _columns(problem, inputs):
     window, how = problem.window, (problem.padding_mode, problem.dialect)
     if problem.direction == "forward":
@@ -246,6 +294,8 @@ _BY_ORACLE = {
     "conv": _conv,
     "columns": _columns,
     "scatter": _scatter,
+    "local_conv": _local_conv,
+    "deform_conv": _deform_conv,
     **helpers_pool.BY_ORACLE,
 }
 

@@ -6,13 +6,16 @@ from hypothesis import strategies as st
 from fastconv import DtypeError, ParameterError, Problem, ShapeError, dialects
 from fastconv.cli.generate import EXTREMES
 from fastconv.cli.operands import exact_norm
-from fastconv.dtypes import with_bfloat16
+from fastconv.dtypes import FLOATS, with_bfloat16
 from fastconv.parameters import PADDING_MODES
 from fastconv.planes import PLANES
 from fastconv.problem import DIRECTIONS, WITH_PADDING_MODE, WITHOUT_LAYOUT
+from tests import oracle
 
 KINDS = [(name, direction) for name, directions in DIRECTIONS.items() for direction in directions]
 DTYPES = ["float32", "float64", *with_bfloat16(), "acc=uint64 uint64", "acc=int16 int8"]
+
+CONVOLUTIONS = ("conv", "local_conv", "deform_conv")
 
 
 @st.composite
@@ -41,9 +44,9 @@ def _fits(sizes, pads, mode):
 def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
     """Any problem, through its line of text."""
     operation, direction = draw(st.sampled_from(kinds))
-    rank = draw(st.integers(1, most_rank))
+    rank = 2 if operation == "deform_conv" else draw(st.integers(1, most_rank))
     batch = draw(st.integers(0, 2))
-    groups = draw(st.integers(1, 3)) if operation == "conv" else 1
+    groups = draw(st.integers(1, 3)) if operation in CONVOLUTIONS else 1
     channels = groups * draw(st.integers(1, 2))
     axes = [draw(axis_arguments(largest)) for _ in range(rank)]
     sizes, kernel, stride, pads, dilation = zip(*axes, strict=True)
@@ -56,10 +59,17 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
             f"p={_joined(f'{before}:{after}' for before, after in pads)}",
             f"d={_joined(dilation)}",
         ]
-    if operation == "conv":
+    if operation in ("conv", "deform_conv"):
         out_channels = groups * draw(st.integers(1, 2))
         words += [f"w={_joined((out_channels, channels // groups, *kernel))}", f"g={groups}"]
-        words += draw(st.sampled_from([[], [], [], ["o=1"], ["o=2"]]))
+        if operation == "conv":
+            words += draw(st.sampled_from([[], [], [], ["o=1"], ["o=2"]]))
+    elif operation == "local_conv":
+        out_channels = groups * draw(st.integers(1, 2))
+        out = oracle.output_sizes(sizes, kernel, stride, pads, dilation)
+        assume(all(out))
+        words.append(f"w={_joined((out_channels, *out, channels // groups, *kernel))}")
+        words.append(f"g={groups}")
     elif operation not in PLANES or operation == "fractional_max_pool":
         words.append(f"k={_joined(kernel)}")
     if operation.endswith("pool") and operation not in PLANES:
@@ -76,12 +86,17 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
         words += draw(st.sampled_from([[], [], ["div=3"], ["div=-2"]]))
     if operation not in WITHOUT_LAYOUT:
         words.append(draw(st.sampled_from(["layout=first", "layout=last"])))
+    if operation == "deform_conv":
+        words.append(f"og={draw(st.sampled_from([1, groups, channels]))}")
+        masked = direction == "mask_gradient" or draw(st.booleans())
+        words.append(f"mask={int(masked)}")
     if operation in WITH_PADDING_MODE:
         modes = [mode for mode in PADDING_MODES if _fits(sizes, pads, mode)]
         words.append(f"mode={draw(st.sampled_from(modes))}")
     if operation == "columns":
         words.append(f"dialect={draw(st.sampled_from(dialects.NAMES))}")
-    dtype = draw(st.sampled_from(DTYPES))
+    dtype = draw(st.sampled_from(FLOATS if operation == "deform_conv" else DTYPES))
+    assume(not (operation == "local_conv" and dtype.startswith("uint64")))
     words += dtype.split()
     assume(not ("div=-2" in words and dtype.startswith("u")))  # averages that cannot be negative
     try:

@@ -22,6 +22,7 @@ ROOMS = (
     "memory",
     "activations",
     "geometry",
+    "geometry_special",
     "planes",
     "dialects",
     "fields",
@@ -38,7 +39,8 @@ ROOMS = (
     "cli",
     "__main__",
 )
-NOT_FOR_KERNELS = {"parameters", "geometry", "planes", "dialects", "fields", "problem", "bounds"}
+NOT_FOR_KERNELS = {"parameters", "geometry", "geometry_special", "planes", "dialects", "fields"}
+NOT_FOR_KERNELS |= {"problem", "bounds"}
 DECORATORS = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "generated_jit"}
 FILE_LINES, FUNCTION_LINES = 400, 60
 

@@ -17,11 +17,13 @@ def test_names_are_sorted_unique_and_there():
 def test_names_by_the_design():
     expected = {"sliding_windows", "im2col", "col2im", "unfold", "fold"}
     expected |= {"causal_conv1d", "prepare_conv", "PreparedConv", "Plan", "Problem"}
+    expected |= {"deform_conv2d", "deform_conv2d_backward"}
     expected |= {"explain", "settings", "configure", "info"}
     for rank in (1, 2, 3):
         expected |= {f"conv{rank}d", f"conv{rank}d_input", f"conv{rank}d_weight"}
         expected |= {f"conv{rank}d_bias", f"separable_conv{rank}d"}
         expected |= {f"conv_transpose{rank}d{end}" for end in ("", "_input", "_weight")}
+        expected |= {f"local_conv{rank}d{kind}" for kind in ("", "_input", "_weight")}
         expected |= {f"{kind}_pool{rank}d" for kind in ("max", "avg")}
         expected |= {f"{kind}_pool{rank}d_backward" for kind in ("max", "avg")}
         expected |= {f"min_pool{rank}d", f"min_pool{rank}d_backward"}

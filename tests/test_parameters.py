@@ -113,3 +113,15 @@ def test_what_is_no_shape(value):
 @pytest.mark.parametrize(("value", "rank"), [(3, None), ((3,), 1), ([3, 4], 2), (np.int8(3), None)])
 def test_rank_of_a_size(value, rank):
     assert parameters.rank_of(value) == rank
+
+
+@pytest.mark.parametrize("value", [True, np.True_, 1, np.int8(1)], ids=repr)
+def test_flags(value):
+    assert parameters.flag("ceil_mode", value) is True
+    assert parameters.flag("ceil_mode", type(value)(0)) is False
+
+
+@pytest.mark.parametrize("value", [None, 2, -1, 1.0, "True", "", [], np.ones(2), 2**64], ids=repr)
+def test_what_is_no_flag(value):
+    with pytest.raises(ParameterError, match=r"^ceil_mode: expected True or False"):
+        parameters.flag("ceil_mode", value)

@@ -190,6 +190,12 @@ IMPOSSIBLE = [
     "max_pool forward x=1x1x0 k=1 p=1 float32",
     "avg_pool forward x=1x1x3 k=1 div=0 float32",
     "columns forward x=3 k=1 float32",
+    "deform_conv forward x=1x1x3 w=1x1x1 float32",
+    "deform_conv forward x=1x2x3x3 w=1x2x1x1 og=3 float32",
+    "deform_conv mask_gradient x=1x1x3x3 w=1x1x1x1 float32",
+    "conv forward x=1x1x3 w=1x1x1 mask=1 float32",
+    "local_conv forward x=1x1x3 w=1x1x1 float32",
+    "local_conv forward x=1x1x3 w=1x2x1x1 float32",
     "columns forward x=1x1x3 k=1 p=3 mode=reflect float32",
     "columns forward x=1x1x3 k=1 p=4:0 mode=circular float32",
     "scatter forward x=3 o=1 float32",
@@ -219,5 +225,6 @@ def test_the_message_quotes_the_line_and_the_key():
 def test_directions_name_every_operation():
     pools = {f"{kind}_pool" for kind in ("max", "min", "avg", "lp", "quantile")}
     pools |= {"adaptive_max_pool", "adaptive_avg_pool", "fractional_max_pool"}
-    assert set(DIRECTIONS) == {"conv", "columns", "scatter", "unpool", "gather"} | pools
+    others = {"conv", "local_conv", "deform_conv", "columns", "scatter", "unpool", "gather"}
+    assert set(DIRECTIONS) == others | pools
     assert Problem.parse(LINE).dtype == np.float64

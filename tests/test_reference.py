@@ -14,6 +14,7 @@ from tests.helpers import ints, same
 OPERATIONS = sorted(
     {name for name in F.__all__ if inspect.isfunction(getattr(F, name))}
     - {"configure", "explain", "info", "settings"}
+    - {"deform_conv2d_backward"}  # several plans: tests/ops/test_deform.py
     - {"prepare_conv"}  # returns a callable: tests/ops/test_prepared.py
 )
 SPATIAL = {1: (9,), 2: (9, 8), 3: (5, 6, 7)}
@@ -27,6 +28,8 @@ def arguments(name):
         return (ints(2, 12, 12), (5, 4), (2, 2)), {}
     if name == "causal_conv1d":
         return (ints(2, 4, 9), ints(6, 2, 3), ints(6), 2, 2), {"state": ints(2, 4, 4)}
+    if name == "deform_conv2d":
+        return (ints(2, 4, 7, 6), ints(2, 18, 5, 4) / 4, ints(6, 2, 3, 3), ints(6)), {}
     if name.startswith("global"):
         return (ints(2, 3, 9, 8),), {}
     rank = int(re.search(r"(\d)d", name)[1])
@@ -41,6 +44,10 @@ def arguments(name):
     if kind == "separable_conv":
         depthwise = ints(8, 1, *(3,) * rank)
         return (x, depthwise, ints(5, 8), ints(5)), {"padding": 1, "stride": 2}
+    if kind.startswith("local_conv"):
+        w = ints(6, *gy.shape[2:], 2, *(3,) * rank)
+        shapes = {"local_conv": (x, w, ints(6)), "local_conv_input": (x.shape, w, gy)}
+        return shapes.get(kind, (x, w.shape, gy)), {"groups": 2}
     if kind == "conv_input":
         return (x.shape, w, gy), {"groups": 2}
     if kind.startswith("conv_transpose"):

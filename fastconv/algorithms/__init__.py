@@ -9,9 +9,11 @@ from fastconv.algorithms.channel_vectors import ChannelVectors
 from fastconv.algorithms.channels_last import ChannelsLast
 from fastconv.algorithms.columns import Columns
 from fastconv.algorithms.converted import Converted
+from fastconv.algorithms.deform_gemm import DeformGemm
 from fastconv.algorithms.depthwise import Depthwise
 from fastconv.algorithms.im2col_gemm import Im2colGemm
 from fastconv.algorithms.implicit_gemm import ImplicitGemm
+from fastconv.algorithms.local_gemm import LocalGemm
 from fastconv.algorithms.naive import Naive
 from fastconv.algorithms.pointwise import Pointwise
 from fastconv.algorithms.pooling import Pooling
@@ -28,6 +30,8 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Tapwise(),
     Pooling(),
     Columns(),
+    LocalGemm(),
+    DeformGemm(),
     Naive(),
 )
 

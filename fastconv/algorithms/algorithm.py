@@ -40,6 +40,9 @@ class Algorithm(Protocol):
     columns forward          x, pad value       columns
     columns input_gradient   columns            x
     scatter forward          values, indices    planes
+    deform_conv forward      as conv, then offset, mask or None; so too the input and weight
+                             gradients; for those of offset and mask x, w, gy, offset, mask
+    local_conv ...           as conv, the bias with an element for every output of a sample
     ======================== ================== =======================
 
     Further members are optional; whoever plans asks for them by name:

@@ -148,10 +148,59 @@ def _scatter(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
     naive.scatter(values, indices, outputs[0].reshape(*outer, math.prod(geometry.sizes)))
 
 
+def _local_conv(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
+    from fastconv.kernels import naive_local as naive
+
+    geometry = problem.conv
+    place = (*window_steps(geometry.axes), geometry.groups)
+    weight_shape = (
+        *(geometry.out_channels, *three(geometry.out)),
+        *(geometry.weight_shape[geometry.rank + 1], *three(geometry.kernel)),
+    )
+    first, second, *rest = arrays
+    if problem.direction == "forward":
+        out = volume(outputs[0])
+        bias = np.zeros(out.shape[1:], out.dtype) if rest[0] is None else rest[0]
+        weight = second.reshape(weight_shape)
+        naive.local_conv(volume(first), weight, bias.reshape(out.shape[1:]), out, *place)
+    elif problem.direction == "input_gradient":
+        weight, out = first.reshape(weight_shape), volume(outputs[0])
+        naive.local_conv_input_gradient(out, weight, volume(second), *place)
+    else:
+        out = outputs[0].reshape(weight_shape)
+        naive.local_conv_weight_gradient(volume(first), out, volume(second), *place)
+
+
+def _deform_conv(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
+    from fastconv.kernels import naive_deform as naive
+
+    geometry, (out,) = problem.deform, outputs
+    *inputs, offset, mask = arrays
+    taps = (geometry.batch, geometry.offset_groups, *geometry.kernel)
+    offset = offset.reshape(*taps, 2, *geometry.out)
+    mask = np.ones((*taps, *geometry.out), out.dtype) if mask is None else mask
+    mask = mask.reshape(*taps, *geometry.out)
+    place = (*zip(*map(axis_step, geometry.axes), strict=True), geometry.groups)
+    if problem.direction == "forward":
+        x, w, b = inputs
+        b = np.zeros(geometry.out_channels, out.dtype) if b is None else b
+        naive.forward(x, w, b, offset, mask, out, *place)
+    elif problem.direction == "input_gradient":
+        naive.input_gradient(out, *inputs, offset, mask, *place)
+    elif problem.direction == "weight_gradient":
+        naive.weight_gradient(inputs[0], out, inputs[1], offset, mask, *place)
+    elif problem.direction == "offset_gradient":
+        naive.offset_gradient(*inputs, offset, mask, out.reshape(offset.shape), *place)
+    else:
+        naive.mask_gradient(*inputs, offset, out.reshape(mask.shape), *place)
+
+
 _RUN = {
     "conv": _conv,
     "avg_pool": _avg_pool,
     "columns": _columns,
     "scatter": _scatter,
+    "local_conv": _local_conv,
+    "deform_conv": _deform_conv,
     **POOLS,
 }

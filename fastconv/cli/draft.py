@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fastconv.dtypes import accumulator, row_of
+from fastconv.errors import ParameterError
 from fastconv.geometry import (
     ConvGeometry,
     WindowGeometry,
@@ -10,6 +11,7 @@ from fastconv.geometry import (
     conv_geometry,
     window_geometry,
 )
+from fastconv.geometry_special import DeformGeometry, LocalGeometry, deform_geometry, local_geometry
 from fastconv.parameters import Ints
 from fastconv.planes import (
     PLANES,
@@ -51,6 +53,8 @@ class Draft:
     divisor: int | None = None
     activation: str | None = None
     layout: str = "channels_first"
+    offset_groups: int = 1
+    masked: bool = False
     padding_mode: str = "zeros"
     dialect: str = "fastconv"
     acc: str | None = None
@@ -97,6 +101,8 @@ class Draft:
             divisor=problem.divisor,
             activation=problem.activation,
             layout=problem.layout,
+            offset_groups=getattr(geometry, "offset_groups", 1),
+            masked=getattr(geometry, "masked", False),
             padding_mode=problem.padding_mode,
             dialect=problem.dialect,
             acc=None if problem.acc is None else problem.acc.name,
@@ -137,6 +143,10 @@ class Draft:
         if self.operation in PLANES:
             return self._planes()
         shape = (self.batch, self.channels * self.groups, *self.sizes)
+        if self.operation == "local_conv":
+            return self._local(shape)
+        if self.operation == "deform_conv":
+            return self._deform(shape)
         if self.operation == "conv":
             weight = (self.outputs * self.groups, self.channels, *self.kernel)
             place = (self.stride, self.padding, self.dilation, self.groups)
@@ -155,3 +165,17 @@ class Draft:
         if self.operation.startswith("adaptive"):
             return adaptive_geometry(shape, self.out)
         return ScatterGeometry(self.batch, self.channels, self.sizes, self.out)
+
+    def _deform(self, shape: Ints) -> DeformGeometry:
+        if self.direction == "mask_gradient" and not self.masked:
+            raise ParameterError("no mask, so no gradient of it")
+        weight = (self.outputs * self.groups, self.channels, *self.kernel)
+        place = (self.stride, self.padding, self.dilation)
+        how = (self.groups, self.offset_groups, self.masked)
+        return deform_geometry(shape, weight, *place, *how)
+
+    def _local(self, shape: Ints) -> LocalGeometry:
+        place = (self.stride, self.padding, self.dilation)
+        out = window_geometry(shape, self.kernel, *place).out
+        weight = (self.outputs * self.groups, *out, self.channels, *self.kernel)
+        return local_geometry(shape, weight, *place, self.groups)

@@ -35,6 +35,7 @@ PAIRS = [
     for operation, directions in DIRECTIONS.items()
     for direction in directions
 ]
+CONVOLUTIONS = ("conv", "local_conv", "deform_conv")
 
 
 def random_problems(seed: int) -> Iterator[Problem]:
@@ -53,15 +54,19 @@ def random_draft(rng: np.random.Generator) -> Draft:
     """Draw the numbers of a problem, most of them small; they may not fit each other."""
     operation, direction = PAIRS[rng.integers(len(PAIRS))]
     rank = int(rng.integers(1, 5 if operation == "columns" else 4))
+    if operation == "deform_conv":
+        rank = 2
     dtype, acc = _dtype(rng, operation, direction)
     batch = int(rng.choice([0, 1, 1, 1, 2, 2, 3, 5]))
     channels = _small(rng, 9)
     sizes = _ints(rng, rank, SIZES[rank])
     if operation in PLANES:
         return _planes_draft(rng, operation, direction, batch, channels, sizes, dtype)
-    groups = int(rng.choice([1, 1, 2, 3, 7])) if operation == "conv" else 1
+    groups = int(rng.choice([1, 1, 2, 3, 7])) if operation in CONVOLUTIONS else 1
     depthwise = groups > 1 and rng.random() < 0.5
     average = operation == "avg_pool"
+    deformed = operation == "deform_conv"
+    offset_groups = int(rng.choice([1, groups])) if deformed else 1
     return Draft(
         operation,
         direction,
@@ -84,6 +89,8 @@ def random_draft(rng: np.random.Generator) -> Draft:
         padding_mode=_one_of(rng, PADDING_MODES) if operation in WITH_PADDING_MODE else "zeros",
         dialect=_one_of(rng, dialects.NAMES) if operation == "columns" else "fastconv",
         acc=acc,
+        offset_groups=offset_groups,
+        masked=direction == "mask_gradient" or (deformed and _coin(rng)),
         dtype=dtype,
         nan=_one_of(rng, NANS) if operation in EXTREMES else NANS[0],
         norm=float(rng.choice([1, 2, 3, 2.5, np.inf])) if operation == "lp_pool" else None,
@@ -175,6 +182,9 @@ def _dtype(
     """Draw a dtype, those of compiled kernels as often as all others together; an accumulator."""
     name = str(rng.choice(FLOATS if _coin(rng) else with_bfloat16()))
     row = row_of(name)
+    if operation == "deform_conv" or (operation == "local_conv" and name == "uint64"):
+        name = str(rng.choice(FLOATS))
+        row = row_of(name)
     norms_only = operation == "lp_pool" and row.dtype.kind in "biu"
     if norms_only or (operation in (*ORDERED, "lp_pool") and row.dtype.kind == "c"):
         name, row = "float32", row_of("float32")

@@ -14,6 +14,8 @@ import numpy as np
 
 from fastconv.algorithms import Inputs, Outputs
 from fastconv.dtypes import Array, highest, row_of
+from fastconv.geometry import ConvGeometry
+from fastconv.geometry_special import DeformGeometry, LocalGeometry
 from fastconv.lowering.divisors import divisors, uneven_divisors
 from fastconv.plan import plan_for, settings
 from fastconv.planes import INTO_PLANES, PLANES
@@ -58,6 +60,10 @@ def operands(problem: Problem, kind: Kind = "integer", seed: int = 0) -> Inputs:
         if problem.layout == "channels_last":
             shares = shares[..., np.newaxis]
         arrays[0] = _divisible(arrays[0], shares, problem)
+    if isinstance(problem.geometry, DeformGeometry):
+        if kind != "normal":
+            arrays[-2] /= 4  # samples fall between elements, and their shares are exact
+        return (*arrays[:-1], arrays[-1] if problem.geometry.masked else None)
     if problem.operation in ("scatter", "unpool", "gather"):
         plane = math.prod(problem.scatter.sizes)
         return arrays[0], rng.integers(-1, plane, problem.y_shape, np.int64)
@@ -114,7 +120,11 @@ def run_problem(problem: Problem, inputs: Inputs, algorithm: str | None = None) 
 
 def terms(problem: Problem) -> int:
     """Return the most summands that one element of the result has."""
-    if problem.operation == "conv":
+    if isinstance(problem.geometry, LocalGeometry) and problem.direction == "weight_gradient":
+        return max(1, problem.geometry.batch)
+    if isinstance(problem.geometry, DeformGeometry) and problem.direction != "forward":
+        return max(1, problem.geometry.multiply_adds)  # any number of taps may fall on one element
+    if isinstance(problem.geometry, ConvGeometry):
         geometry = problem.conv
         if problem.direction == "forward":
             return geometry.k + 1
@@ -143,10 +153,17 @@ def tolerance(problem: Problem, expected: Array) -> float:
 
 
 def _shapes(problem: Problem) -> list[tuple[int, ...]]:
-    if problem.operation == "conv":
+    if isinstance(problem.geometry, ConvGeometry):
         conv = problem.conv
+        bias = (
+            (conv.out_channels, *conv.out)
+            if problem.operation == "local_conv"
+            else (conv.m * conv.groups,)
+        )
+        if isinstance(conv, DeformGeometry):
+            return _deform_shapes(problem.direction, conv)
         return {
-            "forward": [problem.x_shape, conv.weight_shape, (conv.out_channels,)],
+            "forward": [problem.x_shape, conv.weight_shape, bias],
             "input_gradient": [conv.weight_shape, problem.y_shape],
             "weight_gradient": [problem.x_shape, problem.y_shape],
         }[problem.direction]
@@ -158,6 +175,16 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
         forward = problem.direction == "forward"
         return [problem.window.input_shape, ()] if forward else [problem.columns_shape]
     return [problem.x_shape if problem.direction == "forward" else problem.y_shape]
+
+
+def _deform_shapes(direction: str, geometry: DeformGeometry) -> list[tuple[int, ...]]:
+    x, w, y = geometry.input_shape, geometry.weight_shape, geometry.output_shape
+    first = {
+        "forward": [x, w, (geometry.out_channels,)],
+        "input_gradient": [w, y],
+        "weight_gradient": [x, y],
+    }.get(direction, [x, w, y])
+    return [*first, geometry.offset_shape, geometry.mask_shape]
 
 
 def _divisors(problem: Problem) -> Array:
@@ -196,10 +223,13 @@ def _starts(rng: np.random.Generator, problem: Problem) -> Array:
 
 def _data(problem: Problem) -> int:
     """Return which input holds the data proper, for the others are weights and the like."""
-    return int(problem.operation == "conv" and problem.direction == "input_gradient")
+    convolution = isinstance(problem.geometry, ConvGeometry)
+    return int(convolution and problem.direction == "input_gradient")
 
 
 def _bound(problem: Problem) -> int:
+    if problem.operation == "deform_conv":
+        return 2  # products of four, with shares of a sixteenth
     limit = row_of(problem.dtype).exact_limit
     parts = 2 if problem.dtype.kind == "c" else 1  # products of each part
     return max(1, min(LARGEST, math.isqrt(limit // (parts * terms(problem)))))

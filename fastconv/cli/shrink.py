@@ -10,7 +10,7 @@ from fastconv.problem import Problem
 
 MOST_TRIES = 2000
 """Problems tried before the smallest found so far has to do."""
-COUNTS = ("batch", "channels", "outputs", "groups")
+COUNTS = ("batch", "channels", "outputs", "groups", "offset_groups")
 PER_AXIS = {"sizes": 1, "kernel": 1, "stride": 1, "dilation": 1, "out": 1}
 AXES = ("sizes", "kernel", "stride", "padding", "dilation", "out")
 PLAINEST = {
@@ -20,6 +20,7 @@ PLAINEST = {
     "divisor": None,
     "activation": None,
     "layout": "channels_first",
+    "masked": False,
     "padding_mode": "zeros",
     "dialect": "fastconv",
     "acc": None,

@@ -581,7 +581,10 @@ def _max_pool(
     layout: str,
 ) -> Array | tuple[Array, Array]:
     (x,) = promoted(input=input)
-    options = {"indices": bool(return_indices), "nan": parameters.nan(nan)}
+    options = {
+        "indices": parameters.flag("return_indices", return_indices),
+        "nan": parameters.nan(nan),
+    }
     problem = adaptive_problem(
         "adaptive_max_pool", rank, x.shape, output_size, x.dtype, layout, **options
     )

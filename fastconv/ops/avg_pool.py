@@ -355,7 +355,7 @@ def _forward(
     place = (kernel_size, stride, padding, dilation, ceil_mode)
     problem = pool_problem(
         *("avg_pool", rank, x.shape, *place, x.dtype),
-        count_include_pad=bool(count_include_pad),
+        count_include_pad=parameters.flag("count_include_pad", count_include_pad),
         divisor=divisor_override,
         rounding=rounding,
         layout=layout,
@@ -383,7 +383,7 @@ def _backward(
     problem = pool_problem(
         *("avg_pool", rank, shape, *place, gy.dtype),
         direction="input_gradient",
-        count_include_pad=bool(count_include_pad),
+        count_include_pad=parameters.flag("count_include_pad", count_include_pad),
         divisor=divisor_override,
         rounding=rounding,
         layout=layout,

@@ -32,7 +32,7 @@ def conv_problem(
 
     `input` is in the order of the layout; a problem always has the channels second.
     """
-    if layout != "channels_first" and parameters.layout(layout) and len(input) > rank:
+    if parameters.layout(layout) != "channels_first" and len(input) > rank:
         input = (*input[: -rank - 1], input[-1], *input[-rank - 1 : -1])
     return _cached(
         direction,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fastconv import parameters
+from fastconv import dialects, parameters
 from fastconv.dtypes import row_of
 from fastconv.errors import ParameterError
 from fastconv.geometry import batched_shape
@@ -16,6 +16,8 @@ from fastconv.ops import (
     columns,
     conv,
     conv_gradients,
+    deform,
+    local,
     separable,
     streaming,
     transposed,
@@ -173,11 +175,34 @@ def _transposed(rank: int, direction: Any, arguments: Arguments) -> Problem:
     return problem
 
 
+def _local(rank: int, direction: Any, arguments: Arguments) -> Problem:
+    first = "input_size" if direction == "input_gradient" else "input"
+    second = "weight_size" if direction == "weight_gradient" else "weight"
+    shape = shape_of(arguments, first)
+    place = [arguments[name] for name in ("stride", "padding", "dilation", "groups", "dtype")]
+    problem = local.local_problem(direction, rank, shape, shape_of(arguments, second), *place)
+    if arguments.get("bias") is not None:
+        local.bias_shape(shape_of(arguments, "bias"), problem)
+    if direction != "forward":
+        check_grad_output(problem, shape_of(arguments, "grad_output"), len(shape) == rank + 1)
+    return problem
+
+
+def _deform(arguments: Arguments) -> Problem:
+    x, w, offset = (shape_of(arguments, name) for name in ("input", "weight", "offset"))
+    mask = None if arguments["mask"] is None else shape_of(arguments, "mask")
+    place = [arguments[name] for name in ("stride", "padding", "dilation", "dtype")]
+    problem = deform.deform_problem("forward", x, w, offset, mask, *place)
+    if arguments.get("bias") is not None:
+        conv.check_bias(shape_of(arguments, "bias"), problem)
+    return problem
+
+
 def _im2col(otherwise: Callable[[int], int], arguments: Arguments) -> Problem:
     shape = shape_of(arguments, "input")
     named = parameters.rank_of(arguments["kernel_size"])
     rank = otherwise(len(shape)) if named is None else named
-    mode = arguments.get("padding_mode", "zeros")
+    mode = parameters.padding_mode(arguments.get("padding_mode", "zeros"))
     columns.pad_value_array(arguments.get("pad_value", 0), arguments["dtype"], mode)
     return columns.columns_problem(
         batched_shape("input", shape, rank),
@@ -190,7 +215,8 @@ def _im2col(otherwise: Callable[[int], int], arguments: Arguments) -> Problem:
 
 def _col2im(name: str, otherwise: int, arguments: Arguments) -> Problem:
     sizes = (arguments["output_size"], arguments["kernel_size"])
-    shape, dialect = shape_of(arguments, name), arguments.get("dialect", "fastconv")
+    shape = shape_of(arguments, name)
+    dialect = dialects.dialect(arguments.get("dialect", "fastconv")).name
     if otherwise == 1:
         otherwise = columns.rank_of_columns(len(shape), dialect)
     rank = parameters.rank_of(sizes[0]) or parameters.rank_of(sizes[1]) or otherwise
@@ -217,6 +243,7 @@ def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Descri
         "unfold": (columns.unfold, lambda a: _im2col(lambda ndim: 3 if ndim == 5 else 2, a)),
         "col2im": (columns.col2im, lambda a: _col2im("columns", 1, a)),
         "fold": (columns.fold, lambda a: _col2im("input", 2, a)),
+        "deform_conv2d": (deform.deform_conv2d, _deform),
     }
     for rank in (1, 2, 3):
         for name, module, build in (
@@ -240,6 +267,9 @@ def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Descri
                 transposed,
                 lambda a, r=rank: _transposed(r, "weight_gradient", a),
             ),
+            ("local_conv{}d", local, lambda a, r=rank: _local(r, "forward", a)),
+            ("local_conv{}d_input", local, lambda a, r=rank: _local(r, "input_gradient", a)),
+            ("local_conv{}d_weight", local, lambda a, r=rank: _local(r, "weight_gradient", a)),
         ):
             full = name.format(rank)
             table[full] = (getattr(module, full), build)

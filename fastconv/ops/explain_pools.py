@@ -36,8 +36,8 @@ def _pool(rank: int, operation: Any, direction: Any, a: Arguments) -> Problem:
     problem = pool_problem(
         *(operation, rank, shape, *(a[name] for name in PLACE), a["dtype"]),
         direction=direction,
-        indices=bool(a.get("return_indices", False)),
-        count_include_pad=bool(a.get("count_include_pad", True)),
+        indices=parameters.flag("return_indices", a.get("return_indices", False)),
+        count_include_pad=parameters.flag("count_include_pad", a.get("count_include_pad", True)),
         divisor=a.get("divisor_override"),
         rounding=a["rounding"],
         nan=a.get("nan", "propagate"),
@@ -64,7 +64,10 @@ def _lp_pool(rank: int, direction: Any, a: Arguments) -> Problem:
 def _adaptive(rank: int, operation: Any, a: Arguments) -> Problem:
     options: dict[str, Any] = {}
     if operation == "adaptive_max_pool":
-        options = {"indices": bool(a["return_indices"]), "nan": parameters.nan(a["nan"])}
+        options = {
+            "indices": parameters.flag("return_indices", a["return_indices"]),
+            "nan": parameters.nan(a["nan"]),
+        }
     place = (shape_of(a, "input"), a["output_size"], a["dtype"], a["layout"])
     return adaptive_pool.adaptive_problem(operation, rank, *place, **options)
 
@@ -75,7 +78,7 @@ def _adaptive_gradient(rank: int, a: Arguments) -> Problem:
 
 
 def _fractional(rank: int, a: Arguments) -> Problem:
-    indices, nan = bool(a["return_indices"]), parameters.nan(a["nan"])
+    indices, nan = parameters.flag("return_indices", a["return_indices"]), parameters.nan(a["nan"])
     size = (a["kernel_size"], a["output_size"], a["output_ratio"])
     place = (shape_of(a, "input"), *size, a["dtype"], a["layout"])
     return fractional_pool.fractional_problem(rank, *place, indices=indices, nan=nan)

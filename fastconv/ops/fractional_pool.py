@@ -309,7 +309,10 @@ def _max_pool(
 ) -> Array | tuple[Array, Array]:
     (x,) = promoted(input=input)
     size = (kernel_size, output_size, output_ratio)
-    options: dict[str, Any] = {"indices": bool(return_indices), "nan": parameters.nan(nan)}
+    options: dict[str, Any] = {
+        "indices": parameters.flag("return_indices", return_indices),
+        "nan": parameters.nan(nan),
+    }
     problem = fractional_problem(rank, x.shape, *size, x.dtype, layout, **options)
     real = x.dtype if x.dtype == np.float32 else np.dtype(np.float64)
     starts = _starts(problem, _samples(problem, samples, generator, real))

@@ -5,6 +5,7 @@ from typing import Literal, overload
 
 import numpy.typing as npt
 
+from fastconv import parameters
 from fastconv.dtypes import Array, plain_array
 from fastconv.errors import ShapeError
 from fastconv.ops import adaptive_pool, lp_pool
@@ -111,7 +112,7 @@ def global_max_pool(
     """
     x, shape = _flat(input, layout)
     pool = MAXIMA[x.ndim - 3]
-    if return_indices:
+    if parameters.flag("return_indices", return_indices):
         y, indices = pool(x, 1, return_indices=True, nan=nan, layout=layout)
         return y.reshape(shape), indices.reshape(shape)
     return pool(x, 1, nan=nan, layout=layout).reshape(shape)

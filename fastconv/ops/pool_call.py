@@ -52,7 +52,7 @@ def extreme_pool(
     place = (kernel_size, stride, padding, dilation, ceil_mode)
     problem = pool_problem(
         *(operation, rank, x.shape, *place, x.dtype),
-        indices=bool(return_indices),
+        indices=parameters.flag("return_indices", return_indices),
         rounding=rounding,
         nan=nan,
         layout=layout,

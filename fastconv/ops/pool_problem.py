@@ -57,7 +57,7 @@ def pool_problem(
 
 def channels_second(shape: Ints, rank: int, layout: str) -> Ints:
     """Return a shape that is in the order of a layout with its channels second."""
-    if layout != "channels_first" and parameters.layout(layout) and len(shape) > rank:
+    if parameters.layout(layout) != "channels_first" and len(shape) > rank:
         return (*shape[: -rank - 1], shape[-1], *shape[-rank - 1 : -1])
     return shape
 

@@ -101,9 +101,10 @@ class PreparedConv:
         self._layout = parameters.layout(layout)
         self._algorithm = algorithm
         given = {"weight": w} if bias is None else {"weight": w, "bias": bias}
+        arrays = list(promoted(**given))
+        self._check(arrays)
         # copies, so that what the caller changes later does not matter
-        own = [np.array(array, order="C") for array in promoted(**given)]
-        self._check(own)
+        own = [np.array(array, order="C") for array in arrays]
         self._own = (own[0], own[1] if len(own) > 1 else None)
         self._packed: dict[tuple[Any, ...], Packed] = {}
         self._ready: dict[tuple[tuple[int, ...], np.dtype[Any], Settings], _Ready] = {}

@@ -57,7 +57,7 @@ def transposed_problem(
                 f"output_padding: expected less than the stride {step} or the dilation {jump}, "
                 f"got {given}"
             )
-    if layout == "channels_last" and len(input) > rank:
+    if parameters.layout(layout) == "channels_last" and len(input) > rank:
         input = (*input[: -rank - 1], input[-1], *input[-rank - 1 : -1])
     return _cached(
         *(direction, rank, input, weight, steps, form, more, jumps),

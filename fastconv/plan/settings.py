@@ -144,5 +144,5 @@ def _checked(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
+    if not (value is None or isinstance(value, str)) or value not in allowed:
         raise ParameterError(f"{name}: expected one of {allowed}, got {value!r}")

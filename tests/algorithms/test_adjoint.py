@@ -70,7 +70,7 @@ def check_columns(problem, name):
     assert inner(columns, c) == inner(x, back)
 
 
-@pytest.mark.parametrize(("line", "name"), forward_lines("conv"))
+@pytest.mark.parametrize(("line", "name"), forward_lines("conv") + forward_lines("local_conv"))
 def test_convolution(line, name):
     check_conv(Problem.parse(line), name)
 
@@ -80,7 +80,7 @@ def test_columns(line, name):
     check_columns(Problem.parse(line), name)
 
 
-@given(problems(kinds=(("conv", "forward"),)))
+@given(problems(kinds=(("conv", "forward"), ("local_conv", "forward"))))
 def test_any_convolution(problem):
     for name in accepting(problem):
         check_conv(problem, name)
@@ -138,5 +138,6 @@ def test_maximum_with_its_places_frozen(name, problem):
 
 
 def test_every_algorithm_is_reached():
-    reached = {name for operation in ("conv", "columns") for _, name in forward_lines(operation)}
-    assert reached | {"pooling"} == set(NAMES)
+    operations = ("conv", "columns", "local_conv")
+    reached = {name for operation in operations for _, name in forward_lines(operation)}
+    assert reached | {"pooling", "deform_gemm"} == set(NAMES)

@@ -19,7 +19,7 @@ def by_oracle():
     def result(line):
         if line not in known:
             problem = Problem.parse(line)
-            inputs = tuple(fenced(array) for array in inputs_of(problem))
+            inputs = tuple(None if a is None else fenced(a) for a in inputs_of(problem))
             known[line] = problem, inputs, expected(problem, inputs)
         return known[line]
 

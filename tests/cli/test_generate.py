@@ -22,6 +22,7 @@ def test_everything_comes_up():
     assert {(problem.operation, problem.direction) for problem in MANY} == set(PAIRS)
     ranks = {(problem.operation, len(problem.geometry.sizes)) for problem in MANY}
     expected = {(operation, rank) for operation, _ in PAIRS for rank in (1, 2, 3)}
+    expected -= {("deform_conv", 1), ("deform_conv", 3)}
     assert ranks == expected | {("columns", 4)}
     assert {problem.dtype.name for problem in MANY} == set(with_bfloat16())
     assert {problem.geometry.batch for problem in MANY} == {0, 1, 2, 3, 5}

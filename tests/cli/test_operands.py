@@ -50,9 +50,11 @@ def test_the_same_again_or_other_data():
 def test_sums_of_integers_are_exact(problem):
     arrays = operands(problem)
     limit = row_of(problem.dtype).exact_limit
+    arrays = [array for array in arrays if array is not None]
     for array in arrays:
         array = array.astype(complex)
-        assert (array == np.rint(array)).all()
+        whole = array * 4 if problem.operation == "deform_conv" else array  # offsets are quarters
+        assert (whole == np.rint(whole)).all()
     largest = [max(map(float, np.abs(array).ravel()), default=0) for array in arrays]
     product = math.prod(largest[:2]) if problem.operation == "conv" else largest[0]
     assert product * terms(problem) <= limit

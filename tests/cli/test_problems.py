@@ -34,7 +34,8 @@ def test_every_operation_direction_and_dtype():
 
 def test_every_rank():
     ranks = {(problem.operation, len(problem.geometry.sizes)) for problem in PROBLEMS}
-    assert ranks >= {(name, rank) for name in DIRECTIONS for rank in (1, 2, 3)}
+    every = {(name, rank) for name in DIRECTIONS for rank in (1, 2, 3)}
+    assert ranks >= every - {("deform_conv", 1), ("deform_conv", 3)}
     assert ("columns", 4) in ranks
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastconv as F
+from fastconv import reference
 from fastconv.dialects import NAMES
 from tests import oracle, oracle_columns
 from tests.helpers import distinct, ints, same
@@ -154,9 +155,9 @@ def test_the_loops_agree(dialect, mode):
     how = {"padding_mode": mode, "dialect": dialect}
     x = distinct(2, 3, 5, 4)
     columns = F.im2col(x, 3, 2, (2, 1), **how)
-    same(F.reference.im2col(x, 3, 2, (2, 1), **how), columns)
+    same(reference.im2col(x, 3, 2, (2, 1), **how), columns)
     back = F.col2im(columns, (5, 4), 3, 2, (2, 1), **how)
-    same(F.reference.col2im(columns, (5, 4), 3, 2, (2, 1), **how), back)
+    same(reference.col2im(columns, (5, 4), 3, 2, (2, 1), **how), back)
 
 
 @DIALECTS

@@ -91,6 +91,15 @@ def cases():
         indices = Array(2, 4, *out, dtype=np.int64)
         yield f"max_pool{r}d_backward", (Array(2, 4, *out), indices, (2, 4, *sizes)), {}
         yield f"avg_pool{r}d_backward", (Array(2, 4, *out), (2, 4, *sizes), 2), {}
+        w = Array(6, *out, 2, *(2,) * r)
+        how = {"groups": 2, "stride": 2}
+        yield f"local_conv{r}d", (Array(2, 4, *sizes), w, Array(6)), how
+        yield f"local_conv{r}d_input", ((2, 4, *sizes), w, Array(2, 6, *out)), how
+        gy = Array(2, 6, *out)
+        yield f"local_conv{r}d_weight", (Array(2, 4, *sizes), w.shape, gy), how
+    deform = Array(2, 4, 7, 6), Array(2, 18, 5, 4), Array(6, 2, 3, 3), Array(6)
+    yield "deform_conv2d", deform, {}
+    yield "deform_conv2d", (*deform, 1, 0, 1, Array(2, 9, 5, 4)), {}
     yield "causal_conv1d", (Array(2, 4, 9), Array(6, 2, 3), Array(6), 2, 2), {}
     yield "causal_conv1d", (Array(4, 5), Array(6, 4, 3)), {"activation": "relu"}
 
@@ -138,7 +147,15 @@ def test_the_plan_is_that_of_the_call(name, args, kwargs, changes, plans):
 def test_every_operation_with_a_plan_is_covered():
     assert {name for name, _, _ in CASES} == set(EXPLAINED)
     operations = {name for name in F.__all__ if inspect.isfunction(getattr(F, name))}
-    others = {"configure", "explain", "info", "prepare_conv", "settings", "sliding_windows"}
+    others = {
+        "deform_conv2d_backward",
+        "configure",
+        "explain",
+        "info",
+        "prepare_conv",
+        "settings",
+        "sliding_windows",
+    }
     assert set(EXPLAINED) == operations - others
 
 

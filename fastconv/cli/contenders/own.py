@@ -277,7 +277,7 @@ def _short(values: tuple[Any, ...]) -> Any:
 
 
 def _smallest(problem: Problem) -> Problem:
-    draft = replace(Draft.of(problem), padding_mode="zeros")  # one element is not reflected
+    draft = replace(Draft.of(problem), padding_mode="zeros", offset_groups=1)  # all that fit one
     ones = (1,) * len(draft.sizes)
     if problem.operation in PLANES:
         kernel = tuple(1 for _ in draft.kernel)
