@@ -21,10 +21,6 @@ LEAST_BYTES = 2**19
 MOST_KEPT = 2**26
 """Bytes kept at most; a larger array is never kept."""
 ALIGNMENT = 64
-_NOT_USED = 3
-"""References to an array in the list, seen while its use is looked for: from the list, from the
-loop's variable, and from the argument of the question."""
-
 _kept: deque[Array] = deque()
 _lock = threading.Lock()
 
@@ -49,6 +45,21 @@ def _unused(size: int) -> Array | None:
         if size + ALIGNMENT <= whole.nbytes <= 2 * size and sys.getrefcount(whole) == _NOT_USED:
             return whole
     return None
+
+
+def _count_of_unused() -> int:
+    """Return how many references to a kept array `_unused` sees where nobody else has one.
+
+    From the list, the loop's variable, and the question's argument: interpreters differ in which of
+    them they count, so one is asked.
+    """
+    for whole in deque([np.empty(1)]):
+        if whole.nbytes and sys.getrefcount(whole):
+            return sys.getrefcount(whole)
+    return 0
+
+
+_NOT_USED = _count_of_unused() if hasattr(sys, "getrefcount") else 0
 
 
 def _keep(whole: Array) -> None:
