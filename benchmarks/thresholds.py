@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 import fastconv
-from fastconv.algorithms import implicit_gemm
+from fastconv.algorithms import channel_vectors, depthwise, implicit_gemm
 from fastconv.cli.console import console, progress
 from fastconv.cli.layers import Layer, layers
 from fastconv.cli.operands import operands
@@ -32,7 +32,7 @@ class Threshold:
 
     module: str
     name: str
-    values: tuple[int, ...]
+    values: tuple[float, ...]
     pattern: str
     threads: int = 1
 
@@ -45,11 +45,14 @@ THRESHOLDS = (
     Threshold(
         "implicit_gemm", "SERIAL_FLOPS", (0, 2**23, 2**24, 2**25, 2**62), r"1x1a|expand|lenet", 2
     ),
+    Threshold("implicit_gemm", "ITEMS_PER_THREAD", (4, 8, 24, 64), r"resnet|vgg", 2),
     Threshold("depthwise", "SERIAL_FLOPS", (0, 2**21, 2**23, 2**62), r"dw", 2),
+    Threshold("channel_vectors", "GAIN", (0, 0.9, 1.0, 1.06, 9), r"[345]\.|conv[1-5]"),
+    Threshold("channel_vectors", "PHASES_COST", (1, 1.08, 1.2), r"conv1$|down"),
 )
 
 
-def times(threshold: Threshold, layer: Layer) -> dict[int, float]:
+def times(threshold: Threshold, layer: Layer) -> dict[float, float]:
     """Return the best time of a prepared call on a layer by each value."""
     module = importlib.import_module(f"fastconv.algorithms.{threshold.module}")
     before = getattr(module, threshold.name)
@@ -92,7 +95,8 @@ def _prepared(layer: Layer) -> Callable[[], object]:
 
 def _forget() -> None:
     planner._plan.cache_clear()
-    implicit_gemm._engine.cache_clear()
+    for module in (channel_vectors, depthwise, implicit_gemm):
+        module._engine.cache_clear()
 
 
 def main() -> None:
@@ -114,7 +118,7 @@ def _row(threshold: Threshold) -> tuple[str, str, str]:
     module = importlib.import_module(f"fastconv.algorithms.{threshold.module}")
     current = getattr(module, threshold.name)
     fastconv.configure(threads=threshold.threads)
-    logs: dict[int, list[float]] = {value: [] for value in threshold.values}
+    logs: dict[float, list[float]] = {value: [] for value in threshold.values}
     for layer in layers("forward", threshold.pattern):
         measured = times(threshold, layer)
         for value, seconds in measured.items():
