@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastconv import parameters
 from fastconv.dtypes import Array, promoted
 from fastconv.ops.call import solve, with_batch
 from fastconv.ops.conv_problem import conv_problem
@@ -133,7 +134,7 @@ def bias_problem(
     acc_dtype: npt.DTypeLike | None = None,
 ) -> Problem:
     """Return the problem of a bias gradient, from the shape of the gradient of the output."""
-    last = layout == "channels_last"
+    last = parameters.layout(layout) == "channels_last"
     place = len(shape) - 1 if last else len(shape) - rank - 1
     input_shape = tuple(1 if axis == place else size for axis, size in enumerate(shape))
     weight = (shape[place] if 0 <= place < len(shape) else 1, 1, *(1,) * rank)

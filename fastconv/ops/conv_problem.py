@@ -46,7 +46,7 @@ def conv_problem(
         dtype,
         None if activation is None else activations.checked(activation),
         layout,
-        padding_mode if padding_mode == "zeros" else parameters.padding_mode(padding_mode),
+        parameters.padding_mode(padding_mode),
         None if acc_dtype is None else accumulator(dtype, acc_dtype),
     )
 

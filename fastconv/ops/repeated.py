@@ -12,6 +12,7 @@ from fastconv.dtypes import Array
 from fastconv.plan import Plan, current_settings
 
 MOST_CALLS = 1024
+WORDS = {str, type(None)}
 PLAIN = {int, str}
 """Types of arguments that are equal only if they mean the same: `True` and `1.0` equal 1. So are
 tuples of them."""
@@ -34,6 +35,8 @@ def key_of(
     if b is not None and type(b) is not np.ndarray:
         return None
     if not PLAIN.issuperset(map(type, place)) and not _plain(place):
+        return None
+    if not WORDS.issuperset(map(type, words)):
         return None
     bias = None if b is None else (b.shape, b.dtype)
     return (rank, x.shape, x.dtype, w.shape, w.dtype, bias, place, words, current_settings())

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastconv import parameters
 from fastconv.dtypes import Array, promoted
 from fastconv.errors import ShapeError
 from fastconv.ops.call import like_input, solve, with_batch
@@ -214,7 +215,7 @@ def separable_problems(
         raise ShapeError(
             f"depthwise_weight: expected (C_in * multiplier, 1, *kernel), got shape {depthwise}"
         )
-    last = layout == "channels_last"
+    last = parameters.layout(layout) == "channels_last"
     place = len(input) - 1 if last else len(input) - rank - 1
     channels = input[place] if 0 <= place < len(input) else 1
     if len(depthwise) == rank + 2 and (not channels or depthwise[0] % channels):
