@@ -162,12 +162,14 @@ def prepare_conv(
     *,
     activation: str | None = None,
     layout: str = "channels_first",
+    padding_mode: str = "zeros",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> PreparedConv:
     """Return a convolution that calls the loops with the same weight each time.
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, activation, layout
+    weight, bias, stride, padding, dilation, groups, activation, layout, padding_mode, acc_dtype
         As for `fastconv.prepare_conv`.
 
     Returns
@@ -187,7 +189,7 @@ def prepare_conv(
     array([[[-1., -2.]]])
     """
     place = (stride, padding, dilation, groups)
-    return PreparedConv(weight, bias, *place, activation, layout, algorithm="naive")
+    return PreparedConv(weight, bias, *place, activation, layout, "naive", padding_mode, acc_dtype)
 
 
 def sliding_windows(

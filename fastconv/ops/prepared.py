@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastconv import activations, memory, parameters
 from fastconv.algorithms import Packed
-from fastconv.dtypes import Array, plain_array, promoted
+from fastconv.dtypes import Array, accumulator, plain_array, promoted
 from fastconv.errors import ShapeError
 from fastconv.geometry import conv_geometry
 from fastconv.ops.call import check_shape, like_input
@@ -83,6 +83,8 @@ class PreparedConv:
         activation: str | None = None,
         layout: str = "channels_first",
         algorithm: str | None = None,
+        padding_mode: str = "zeros",
+        acc_dtype: npt.DTypeLike | None = None,
     ) -> None:
         w = plain_array("weight", weight)
         self._rank = rank = w.ndim - 2
@@ -100,6 +102,8 @@ class PreparedConv:
         self._activation = activations.checked(activation)
         self._layout = parameters.layout(layout)
         self._algorithm = algorithm
+        self._padding_mode = parameters.padding_mode(padding_mode)
+        self._acc_dtype = acc_dtype
         given = {"weight": w} if bias is None else {"weight": w, "bias": bias}
         arrays = list(promoted(**given))
         self._check(arrays)
@@ -162,6 +166,10 @@ class PreparedConv:
             words.append(f"activation={self._activation!r}")
         if self._layout != "channels_first":
             words.append(f"layout={self._layout!r}")
+        if self._padding_mode != "zeros":
+            words.append(f"padding_mode={self._padding_mode!r}")
+        if self._acc_dtype is not None:
+            words.append(f"acc_dtype={np.dtype(self._acc_dtype).name!r}")
         if self._algorithm is not None:
             words.append(f"algorithm={self._algorithm!r}")
         shape = "x".join(map(str, self.weight.shape))
@@ -172,6 +180,7 @@ class PreparedConv:
         return type(self), (
             *(*self._own, *self._said),
             *(self._activation, self._layout, self._algorithm),
+            *(self._padding_mode, self._acc_dtype),
         )
 
     def _check(self, own: list[Array]) -> None:
@@ -183,6 +192,10 @@ class PreparedConv:
         )
         smallest = (1, weight[1] * groups, *extents)
         geometry = conv_geometry(smallest, weight, stride, padding, dilation, groups)
+        if self._activation is not None:
+            activations.check_dtype(self._activation, own[0].dtype)
+        if self._acc_dtype is not None:
+            accumulator(own[0].dtype, self._acc_dtype)
         if len(own) > 1:
             channels = (geometry.out_channels,)
             check_shape("bias", own[1].shape, channels, "to match the weight's output channels")
@@ -196,7 +209,7 @@ class PreparedConv:
             return x, ready
         problem = conv_problem(
             *("forward", self._rank, x.shape, self._own[0].shape, *self._place),
-            *(x.dtype, self._activation, self._layout),
+            *(x.dtype, self._activation, self._layout, self._padding_mode, self._acc_dtype),
         )
         with _packing:
             ready = self._ready.get(key)
@@ -220,7 +233,7 @@ class PreparedConv:
         weight: Any = w
         pack = getattr(plan.chosen, "pack", None)
         if pack is not None:
-            packed = pack(problem, w, b)
+            packed = pack(problem.on_padded, w, b)
             # one for all problems that read the same packing
             weight = self._packed.setdefault((plan.algorithm, *packed.key), packed)
         solve = plan.bind(weight, b)
@@ -243,6 +256,8 @@ def prepare_conv(
     *,
     activation: str | None = None,
     layout: str = "channels_first",
+    padding_mode: str = "zeros",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> PreparedConv:
     """Return a convolution by a weight that stays the same, to be called with many inputs.
 
@@ -251,10 +266,10 @@ def prepare_conv(
     Parameters
     ----------
     weight : array_like
-        `(C_out, C_in // groups, *kernel)`, float32 or float64; it tells 1-D, 2-D or 3-D. Copied.
+        `(C_out, C_in // groups, *kernel)`, of any dtype; it tells 1-D, 2-D or 3-D. Copied.
     bias : array_like, optional
         `(C_out,)`. Copied.
-    stride, padding, dilation, groups, activation, layout
+    stride, padding, dilation, groups, activation, layout, padding_mode, acc_dtype
         As for `conv2d`.
 
     Returns
@@ -274,7 +289,8 @@ def prepare_conv(
     >>> layer(np.array([[[1.0, 2.0, 4.0]]]))
     array([[[3.5, 7.5, 6.5]]])
     """
-    return PreparedConv(weight, bias, stride, padding, dilation, groups, activation, layout)
+    place = (stride, padding, dilation, groups)
+    return PreparedConv(weight, bias, *place, activation, layout, None, padding_mode, acc_dtype)
 
 
 def _read_only(array: Array) -> Array:

@@ -18,7 +18,6 @@ LINES = [
     line
     for line in all_lines()
     if line.startswith("conv forward")
-    and " acc=" not in line
     and " o=" not in line  # what only the gradient of a transposed convolution asks for
     and Problem.parse(line).conv.rank <= 3
 ]
@@ -28,14 +27,23 @@ def conv(problem, module=F):
     return getattr(module, f"conv{problem.conv.rank}d")
 
 
+def words_of(problem):
+    return {
+        "layout": problem.layout,
+        "padding_mode": problem.padding_mode,
+        "acc_dtype": problem.acc,
+    }
+
+
 @pytest.mark.parametrize("line", LINES)
 def test_as_the_plain_call(line):
     problem = Problem.parse(line)
     x, w, b = inputs_of(problem)
     parameters = (*place_of(problem), problem.conv.groups)
     for bias in (b, None):
-        layer = F.prepare_conv(w, bias, *parameters, layout=problem.layout)
-        expected = conv(problem)(x, w, bias, *parameters, layout=problem.layout)
+        words = words_of(problem)
+        layer = F.prepare_conv(w, bias, *parameters, **words)
+        expected = conv(problem)(x, w, bias, *parameters, **words)
         for _ in range(2):
             same(layer(x), expected)
         if len(x):
@@ -49,7 +57,7 @@ def test_every_algorithm(name):
         problem = Problem.parse(line)
         x, w, b = inputs_of(problem)
         parameters = (*place_of(problem), problem.conv.groups)
-        last = {"activation": None if w.dtype.kind == "c" else "relu6", "layout": problem.layout}
+        last = {"activation": None if w.dtype.kind == "c" else "relu6", **words_of(problem)}
         layer = F.prepare_conv(w, b, *parameters, **last)
         with F.settings(algorithm=name):
             got = layer(x)
