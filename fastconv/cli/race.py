@@ -17,7 +17,7 @@ from fastconv.problem import Problem
 
 TURN_SECONDS = 0.05
 """Time of one contender's calls before it is another's turn."""
-QUIET_SECONDS, MOST_SETTLING = 0.002, 0.1
+QUIET_SECONDS, MOST_SETTLING = 0.002, 0.3
 """How long no thread may have worked before a turn, and how long that is waited for."""
 
 
