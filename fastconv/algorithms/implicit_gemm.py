@@ -34,6 +34,9 @@ PANELS_BYTES = 2**18
 """Weights that stay in the cache while every tile of positions uses them."""
 ITEMS_PER_THREAD = 24
 """Items per thread that work is cut into: enough to even out threads of unequal speed."""
+STREAM_BYTES, STREAM_TERMS = 2**23, 64
+"""Results of this size, of sums of so few terms, are written past the caches: to fetch what will be
+overwritten takes as long as the sums."""
 CHUNK_BYTES = 3 * 2**20
 """Weights packed at a time by a call that does not find them packed."""
 SERIAL_FLOPS = 2**24
@@ -278,12 +281,25 @@ def _engine(problem: Problem) -> _Engine:
         "y_channel": geometry.positions,
         "y_sample": geometry.out_channels * geometry.positions,
         "activation": code_of(problem.activation),
+        "stream": int(_streams(problem, lanes)),
     }
     table = np.concatenate([np.array([header[name] for name in gemm.HEADER], np.int64), words])
     loops = gemm.conv_loops(dtype.name, tile.rows, tile.vectors)
     pack, split = gemm.panel_packer(dtype.name, tile.rows), phases.phase_splitter(dtype.name)
     made = (tile.rows, table, tiles, loops, pack, split, slack, copies, dtype.itemsize)
     return _Engine(geometry, image, *made)
+
+
+def _streams(problem: Problem, lanes: int) -> bool:
+    """Return whether results are so large and so soon made that to cache them costs too much."""
+    geometry, itemsize = problem.conv, problem.dtype.itemsize
+    size = math.prod(geometry.output_shape) * itemsize
+    return (
+        size >= STREAM_BYTES
+        and geometry.k <= STREAM_TERMS
+        and geometry.positions % lanes == 0
+        and problem.activation in (None, "relu", "relu6", "leaky_relu")
+    )
 
 
 def _samples(problem: Problem, limit: int) -> int:

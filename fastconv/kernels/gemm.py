@@ -33,6 +33,7 @@ HEADER = (
     "y_channel",
     "y_sample",
     "activation",
+    "stream",
 )
 """The first integers of a table, in order; `channels` and `rows` (of output) are of one group;
 `activation` is a code of `kernels.tile`.

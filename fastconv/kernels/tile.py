@@ -26,6 +26,8 @@ from fastconv.kernels.sums import Sums, close
 from fastconv.kernels.vector import INT64, Vectors, constant, data_pointer
 
 SEGMENT_WORDS = 4
+STREAM_WORD = 10
+"""Place in the table of whether results go past the caches."""
 PREFETCH_BYTES = 4096
 """How far ahead weights are fetched: a long stream that small images read but once."""
 
@@ -166,12 +168,34 @@ class _PositionTile(Sums):
             item.add_incoming(start, before)
             mask = self.vectors.mask(self.entry(item, 0))
             target = builder.gep(self.y, [self.entry(item, 1)])
-            for row in range(self.shape.rows):
-                pointer = builder.gep(target, [builder.mul(self.ys, constant(row))])
-                row_mask = mask if row == 0 else builder.select(kept[row], mask, empty)
-                self.vectors.masked_store(totals[row * self.shape.vectors + j], pointer, row_mask)
+            rows = [
+                (totals[row * self.shape.vectors + j], builder.gep(target, [self._row(row)]))
+                for row in range(self.shape.rows)
+            ]
+            with builder.if_else(self._streams(item, target)) as (past, through):
+                with past:
+                    for value, pointer in rows:
+                        self.vectors.stream(value, pointer)
+                with through:
+                    for row, (value, pointer) in enumerate(rows):
+                        row_mask = mask if row == 0 else builder.select(kept[row], mask, empty)
+                        self.vectors.masked_store(value, pointer, row_mask)
             following = builder.add(item, constant(2))
-            item.add_incoming(following, loop)
+            item.add_incoming(following, builder.block)
             builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
             builder.position_at_end(after)
             place = end
+
+    def _row(self, row):
+        return self.builder.mul(self.ys, constant(row))
+
+    def _streams(self, item, target):
+        """Whether a whole vector of all rows goes past the caches."""
+        builder, lanes = self.builder, self.shape.lanes
+        size = lanes * self.shape.dtype.itemsize
+        address = builder.ptrtoint(target, INT64)
+        whole = builder.icmp_signed("==", self.entry(item, 0), constant((1 << lanes) - 1))
+        aligned = builder.icmp_signed("==", builder.and_(address, constant(size - 1)), constant(0))
+        asked = builder.icmp_signed("!=", self.entry(constant(STREAM_WORD), 0), constant(0))
+        all_rows = builder.icmp_signed("==", self.valid, constant(self.shape.rows))
+        return builder.and_(builder.and_(whole, aligned), builder.and_(asked, all_rows))

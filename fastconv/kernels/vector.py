@@ -42,6 +42,14 @@ class Vectors:
         kind = self.type.as_pointer()
         self.builder.store(value, self.builder.bitcast(pointer, kind)).align = self._align.constant
 
+    def stream(self, value: ir.Value, pointer: ir.Value) -> None:
+        """Store a vector past the caches, to an address that is a multiple of its size."""
+        kind = self.type.as_pointer()
+        store = self.builder.store(value, self.builder.bitcast(pointer, kind))
+        store.align = self.lanes * self._align.constant
+        flag = self.builder.module.add_metadata([ir.Constant(INT32, 1)])
+        store.set_metadata("nontemporal", flag)
+
     def masked_load(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
         """Load the lanes of a mask, and zero the others without touching their memory."""
         function = self._declare(

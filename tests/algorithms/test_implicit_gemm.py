@@ -9,6 +9,7 @@ import fastconv as F
 from fastconv import PlanError, Problem, settings
 from fastconv.algorithms import ALGORITHMS, implicit_gemm
 from fastconv.algorithms.algorithm import Packed
+from fastconv.kernels import gemm
 from fastconv.plan import plan_for
 from tests import oracle
 from tests.helpers import fenced, ints, place_of, python, same, solved, unharmed
@@ -401,6 +402,41 @@ if not child:
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert python(code) == str(-signal.SIGSEGV)
+
+
+WHOLE = [
+    "conv forward x=2x3x16x16 w=17x3x3x3 p=1 float32",
+    "conv forward x=1x4x8x32 w=8x4x1x1 act=relu float64",
+    "conv forward x=1x4x32x32 w=16x4x3x3 s=2 p=1 float32",
+]
+
+
+@pytest.mark.parametrize("line", WHOLE)
+@pytest.mark.parametrize("offset", [0, 1])
+def test_results_that_go_past_the_caches_are_the_same(line, offset, monkeypatch):
+    """Written so where whole vectors are aligned; an offset makes sure that none is."""
+    problem = Problem.parse(line)
+    inputs = random_inputs(problem)
+
+    def solve():
+        implicit_gemm._engine.cache_clear()
+        size = int(np.prod(problem.result_shape))
+        around = np.full(size + 64, np.nan, problem.dtype)
+        start = -around.ctypes.data % 64 // problem.dtype.itemsize + offset
+        y = around[start : start + size].reshape(problem.result_shape)
+        ALGORITHM.run(problem, inputs, (y,), 2**26, 1)
+        assert np.isnan(np.delete(around, slice(start, start + size))).all()
+        return y.tobytes()
+
+    expected = solve()
+    monkeypatch.setattr(implicit_gemm, "STREAM_BYTES", 0)
+    monkeypatch.setattr(implicit_gemm, "STREAM_TERMS", 10**9)
+    try:
+        assert solve() == expected
+        word = gemm.HEADER.index("stream")
+        assert implicit_gemm._engine(problem).table[word] == 1
+    finally:
+        implicit_gemm._engine.cache_clear()
 
 
 def test_more_threads_than_items(monkeypatch):

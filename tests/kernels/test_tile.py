@@ -12,7 +12,7 @@ from fastconv import Problem  # noqa: E402
 from fastconv.algorithms import ALGORITHMS, implicit_gemm  # noqa: E402
 from fastconv.kernels import gemm, jit, target  # noqa: E402
 from fastconv.kernels.sums import ACTIVATION_WORD, ACTIVATIONS  # noqa: E402
-from fastconv.kernels.tile import SEGMENT_WORDS, Shape, make_tile  # noqa: E402
+from fastconv.kernels.tile import SEGMENT_WORDS, STREAM_WORD, Shape, make_tile  # noqa: E402
 from tests.helpers import inputs_of, outputs_of  # noqa: E402
 from tests.kernels.assembly import innermost_loops, vector_widths  # noqa: E402
 
@@ -56,7 +56,7 @@ class Case:
     """One random tile: its arrays, its table, and what it has to write."""
 
     def __init__(self, dtype, rows, vectors, seed, segments=None):
-        self.random = np.random.default_rng([seed, rows, vectors])
+        self.random, self.seed = np.random.default_rng([seed, rows, vectors]), seed
         self.dtype, self.rows, self.vectors = np.dtype(dtype), rows, vectors
         self.lanes = HOST.lanes(self.dtype)
         self.positions = vectors * self.lanes
@@ -66,7 +66,7 @@ class Case:
         self.xs = 2 * self.reach + self.positions
         self.ys = 3 * self.positions + int(self.random.integers(0, 9))
         self.w0, self.b0, gap = (int(self.random.integers(0, 20)) for _ in range(3))
-        self.first = ACTIVATION_WORD + 1 + gap
+        self.first = STREAM_WORD + 1 + gap
         self.activation = seed % len(ACTIVATED)
         self.y0 = self.positions
         self._fill()
@@ -95,7 +95,7 @@ class Case:
         self.expected[written] = activated
         table = [-(10**9)] * self.first + words + stores + [-(10**9)]
         self.table = np.array(table, np.int64)
-        self.table[ACTIVATION_WORD] = self.activation
+        self.table[ACTIVATION_WORD], self.table[STREAM_WORD] = self.activation, self.seed % 3
 
     def _segment(self, place, channels):
         shift = int(self.random.integers(-40, 40, endpoint=True))
