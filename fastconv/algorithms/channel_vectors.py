@@ -7,7 +7,7 @@ taken is a comparison of the vectors they multiply.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ from fastconv import memory
 from fastconv.activations import code_of
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.implicit_gemm import (
+    CHUNK_BYTES,
     ITEMS_PER_THREAD,
     MOST_AXES,
     SERIAL_FLOPS,
@@ -69,6 +70,8 @@ class ChannelVectors:
             return f"{geometry.positions} positions fill vectors well"
         if geometry.k < FEWEST_TERMS:
             return f"{geometry.k} terms of a sum are too few to turn a tile around"
+        if _least_packed(problem) > CHUNK_BYTES:
+            return "weights that have to be packed at once are too large"
         ours, theirs = _issued(problem), _theirs(problem)
         if ours >= GAIN * theirs:
             return f"vectors of positions take {theirs / ours:.2f} of the time"
@@ -79,15 +82,18 @@ class ChannelVectors:
         return True
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """Count the packed weights, and the padded input of one sample or more."""
+        """Count the weights of a chunk, and the padded input of one sample or more."""
         engine, geometry = _engine(problem), problem.conv
         samples = engine.samples(limit) if geometry.padded else 0
-        elements = geometry.groups * engine.group_size + samples * engine.sample
-        return elements * problem.dtype.itemsize
+        return (engine.chunk_elements + samples * engine.sample) * problem.dtype.itemsize
 
     def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
         """Return weight and bias as the tiles read them, to be used by any number of runs."""
-        return _packed(problem, weight, bias, 1)
+        engine, geometry = _engine(problem), problem.conv
+        panels = np.empty(geometry.groups * engine.group_size, problem.dtype)
+        engine.pack(weight, panels, engine.table, 1)
+        key = (self.name, problem.dtype, engine.widths)
+        return Packed(weight, panels, _packed_bias(problem, bias), key)
 
     def bind(
         self, problem: Problem, weight: Packed, limit: int, threads: int
@@ -97,7 +103,7 @@ class ChannelVectors:
         if geometry.padded or not geometry.batch:
             return lambda x, y: self.run(problem, (x, weight, None), (y,), limit, threads)
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
-        items, table = engine.cut(geometry.batch, threads)
+        items, table = engine.cut(geometry.batch, engine.table, threads)
 
         def solve(x: Array, y: Array) -> None:
             arrays = (ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1), table)
@@ -115,17 +121,18 @@ class ChannelVectors:
         if not geometry.batch:
             return
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
-        packed = w if isinstance(w, Packed) else _packed(problem, w, b, threads)
+        bias = w.bias if isinstance(w, Packed) else _packed_bias(problem, b)
         samples = engine.samples(limit) if geometry.padded else geometry.batch
         flat_y = y.reshape(-1)
         per_sample = geometry.out_channels * geometry.positions
         read = engine.reader(samples, x.dtype, threads)
         for start in range(0, geometry.batch, samples):
             count = min(samples, geometry.batch - start)
-            items, table = engine.cut(count, threads)
             target = flat_y[start * per_sample : (start + count) * per_sample]
             image = read(ready(x[start : start + count]))
-            share(engine.loops, (image, packed.panels, packed.bias, target, table), items, threads)
+            for part, panels in engine.weights(w, threads):
+                items, table = engine.cut(count, part, threads)
+                share(engine.loops, (image, panels, bias, target, table), items, threads)
 
 
 @dataclass(frozen=True)
@@ -159,17 +166,60 @@ class _Engine:
 
     def samples(self, limit: int) -> int:
         """Return how many samples are copied at a time."""
-        room = limit - self.geometry.groups * self.group_size * self.itemsize
+        room = limit - self.chunk_elements * self.itemsize
         return max(1, min(self.geometry.batch, room // (self.sample * self.itemsize)))
 
-    def cut(self, samples: int, threads: int) -> tuple[int, Array]:
+    @cached_property
+    def chunk(self) -> int:
+        """Panels that are packed at a time: of all groups, if there are several."""
+        if self.geometry.groups > 1:
+            return len(self.widths)
+        widest = self.widths[0] * self.lanes * self.geometry.k * self.itemsize
+        return max(1, min(len(self.widths), CHUNK_BYTES // widest))
+
+    @cached_property
+    def chunk_elements(self) -> int:
+        """Elements of a chunk of packed weights."""
+        return self.geometry.groups * sum(self.widths[: self.chunk]) * self.lanes * self.geometry.k
+
+    def weights(self, w: Array | Packed, threads: int) -> Iterator[tuple[Array, Array]]:
+        """Yield tables of some panels, and their packed weights."""
+        if isinstance(w, Packed):
+            yield self.table, w.panels
+            return
+        buffer = memory.empty((self.chunk_elements,), w.dtype)
+        for first in range(0, len(self.widths), self.chunk):
+            table = self._part(first, min(self.chunk, len(self.widths) - first))
+            self.pack(w, buffer, table, threads)
+            yield table, buffer
+
+    def _part(self, first: int, count: int) -> Array:
+        """Return the table of some panels, which alone have been packed."""
+        from fastconv.kernels.channels import HEADER, PANEL_WORDS
+
+        table = self.table.copy()
+        table[HEADER.index("panels")] = count
+        table[HEADER.index("panel_table")] += first * PANEL_WORDS
+        before = sum(self.widths[:first]) * self.lanes * self.geometry.k
+        table[HEADER.index("w_start")] = -before
+        return table
+
+    def pack(self, w: Array, packed: Array, table: Array, threads: int) -> None:
+        """Pack the panels of a table."""
+        from fastconv.kernels.channels import HEADER
+
+        terms = np.arange(self.geometry.k, dtype=np.int64)
+        items = self.geometry.groups * int(table[HEADER.index("panels")])
+        share(self.pack_columns, (ready(w).reshape(-1), packed, terms, table), items, threads)
+
+    def cut(self, samples: int, table: Array, threads: int) -> tuple[int, Array]:
         """Return the number of items that threads can share, and the table that says so."""
         from fastconv.kernels.channels import HEADER
 
-        outer = samples * self.geometry.groups * len(self.widths)
-        tiles = int(self.table[HEADER.index("tiles")])
+        outer = samples * self.geometry.groups * int(table[HEADER.index("panels")])
+        tiles = int(table[HEADER.index("tiles")])
         run = tiles if threads == 1 else -(-tiles // -(-ITEMS_PER_THREAD * threads // outer))
-        table = self.table.copy()
+        table = table.copy()
         table[HEADER.index("run")] = run
         return outer * -(-tiles // run), table
 
@@ -232,7 +282,7 @@ def _engine(problem: Problem) -> _Engine:
         "groups": geometry.groups,
         "group_size": first * geometry.k,
         "run": 0,
-        "x_start": 0,
+        "w_start": 0,
     }
     words = [header[name] for name in channels.HEADER] + panels + segments
     table = np.concatenate([np.array(words, np.int64), shifts, places])
@@ -307,13 +357,21 @@ def _segments(terms: int, place: int) -> list[int]:
     return words
 
 
-def _packed(problem: Problem, weight: Array, bias: Array | None, threads: int) -> Packed:
-    engine, geometry = _engine(problem), problem.conv
-    panels = memory.empty((geometry.groups * engine.group_size,), problem.dtype)
-    terms = np.arange(geometry.k, dtype=np.int64)
-    arguments = (ready(weight).reshape(-1), panels, terms, engine.table)
-    share(engine.pack_columns, arguments, geometry.groups * len(engine.widths), threads)
-    padded = np.zeros(geometry.out_channels + TAIL, problem.dtype)
+def _packed_bias(problem: Problem, bias: Array | None) -> Array:
+    """Return the bias with a tail that a vector may load."""
+    channels = problem.conv.out_channels
+    padded = np.zeros(channels + TAIL, problem.dtype)
     if bias is not None:
-        padded[: geometry.out_channels] = bias
-    return Packed(weight, panels, padded, key=("channel_vectors", problem.dtype, engine.widths))
+        padded[:channels] = bias
+    return padded
+
+
+def _least_packed(problem: Problem) -> int:
+    """Return the bytes of the widest panel, or of all where there are several groups."""
+    from fastconv.kernels import target
+
+    geometry, lanes = problem.conv, target.host().lanes(problem.dtype)
+    widths = target.ROW_TILES[target.host().name].vectors
+    vectors = -(-geometry.m // lanes)
+    columns = (min(vectors, widths[0]) if geometry.groups == 1 else vectors) * lanes
+    return geometry.groups * columns * geometry.k * problem.dtype.itemsize

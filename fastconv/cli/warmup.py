@@ -20,10 +20,16 @@ The first call of each kind in a process then loads them in milliseconds.""",
 MOST_ROWS = 64
 """Output channels up to which the tiles that suit them are looked for."""
 FORWARD = (
-    "x=1x3x9x70 w={rows}x3x3x3 p=1",
-    "x=1x3x9x70 w={rows}x3x3x3 s=2 p=1",
+    "x=1x64x128x130 w={rows}x64x3x3 p=1",
+    "x=4x64x128x130 w={rows}x64x3x3 s=2 p=1",
 )
-DEPTHWISE = ("x=1x8x9x70 w=8x1x3x3 p=1 g=8", "x=1x8x9x70 w=8x1x3x3 s=2 p=1 g=8")
+"""Large enough that threads share them, for they do so by code of their own."""
+CHANNELS = (
+    "x=8x64x7x7 w=48x64x3x3 p=1",
+    "x=8x64x8x8 w=48x64x3x3 p=1",
+    "x=2x64x16x16 w=48x64x3x3 p=1 layout=last",
+)
+DEPTHWISE = ("x=1x64x64x70 w=64x1x3x3 p=1 g=64", "x=4x64x64x70 w=64x1x3x3 s=2 p=1 g=64")
 NAIVE = "conv {direction} x=1x1x3x3 w=1x1x2x2 {dtype}"
 
 
@@ -58,7 +64,8 @@ def common_set() -> list[tuple[Problem, str | None]]:
         for rows in tile_rows(dtype):
             lines = (line.format(rows=rows) for line in FORWARD)
             steps += [(Problem.parse(f"conv forward {line} {dtype}"), None) for line in lines]
-        steps += [(Problem.parse(f"conv forward {line} {dtype}"), None) for line in DEPTHWISE]
+        others = (*CHANNELS, *DEPTHWISE)
+        steps += [(Problem.parse(f"conv forward {line} {dtype}"), None) for line in others]
         for direction in ("forward", "input_gradient", "weight_gradient"):
             line = NAIVE.format(direction=direction, dtype=dtype)
             steps.append((Problem.parse(line), "naive"))

@@ -34,10 +34,11 @@ HEADER = (
     "groups",
     "group_size",
     "run",
-    "x_start",
+    "w_start",
 )
 """The first integers of a table, in order. `rows` are output channels of a group; `run` is how many
-tiles an item has. The places of a tile's rows stand at `places`, those of the next tile after."""
+tiles an item has; `w_start` is added to places in the packed weights, of which there may be some
+panels only. The places of a tile's rows stand at `places`, those of the next tile after."""
 HEADER_WORDS = len(HEADER)
 PANEL_WORDS = 4
 """Words of a panel: vectors, first output channel, place in the packed weights, columns."""
@@ -66,13 +67,14 @@ def channel_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
             sample, g = outer // groups, outer % groups
             panel = panel_table + p * PANEL_WORDS
             channel = g * m + table[panel + 1]
-            x_start = table[14] + sample * table[7] + g * table[6]
+            x_start = sample * table[7] + g * table[6]
+            w_start = table[14] + g * group_size
             y_start = (sample * groups * m + channel) * positions
             last_tile = min(tiles, first_tile + run)
             for tile in range(first_tile, last_tile):
                 position = tile * rows
                 run_tile(
-                    *(table[panel], w, g * group_size + table[panel + 2], x, x_start),
+                    *(table[panel], w, w_start + table[panel + 2], x, x_start),
                     *(bias, channel, y, y_start + position, table, table[4], table[5]),
                     *(places + position, positions, min(rows, positions - position)),
                     table[panel + 3],
@@ -105,7 +107,7 @@ def column_packer(dtype_name: str):
             panel = table[3] + p * PANEL_WORDS
             columns, valid = table[panel] * lanes, table[panel + 3]
             source = (g * m + table[panel + 1]) * depth
-            target = g * group_size + table[panel + 2]
+            target = table[14] + g * group_size + table[panel + 2]
             for c in range(0, columns, together):
                 for k in range(0, depth, lanes):
                     turn(

@@ -96,6 +96,31 @@ def test_samples_copied_one_at_a_time_change_nothing(line):
     assert bits(problem, inputs, limit=0) == bits(problem, inputs)
 
 
+@pytest.mark.parametrize(
+    "line", [LINES[3], LINES[5], "conv forward x=2x40x3x3 w=250x40x3x3 float32"]
+)
+def test_weights_packed_a_chunk_at_a_time_change_nothing(line, monkeypatch):
+    problem = Problem.parse(line)
+    inputs = positions.random_inputs(problem, 4)
+    expected = bits(problem, inputs)
+    monkeypatch.setattr(channel_vectors, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(channel_vectors, "SERIAL_FLOPS", 0)
+    channel_vectors._engine.cache_clear()
+    try:
+        for threads in (1, 3):
+            assert bits(problem, inputs, threads) == expected
+    finally:
+        channel_vectors._engine.cache_clear()
+
+
+def test_scratch_memory_is_a_padded_copy_and_a_chunk_of_weights():
+    problem = Problem.parse("conv forward x=1x512x7x7 w=512x512x3x3 p=1 float32")
+    copy = 4 * 512 * 9 * 9
+    assert copy < ALGORITHM.scratch(problem, 2**25) <= copy + 2**22
+    huge = "conv forward x=1x4096x5x5 w=512x4096x5x5 float32"
+    assert "packed at once" in ALGORITHM.rejects(Problem.parse(huge))
+
+
 def test_packed_is_packed():
     problem = Problem.parse(LINES[0])
     x, w, b = positions.random_inputs(problem, 3)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from fastconv.algorithms import depthwise, implicit_gemm
 from fastconv.cli.warmup import common_set, tile_rows
 from fastconv.kernels import target
 from fastconv.plan import plan_for
@@ -24,7 +25,16 @@ def test_the_common_set():
     loops = {(p.direction, p.dtype.name) for p, algorithm in steps if algorithm == "naive"}
     assert len(loops) == 6
     planned = {plan_for(problem).algorithm for problem, algorithm in steps if algorithm is None}
-    assert "implicit_gemm" in planned
+    assert planned == {"implicit_gemm", "channel_vectors", "channels_last", "depthwise"}
+
+
+def test_the_common_set_is_shared_by_threads():
+    """Loops that threads share are code of their own."""
+    limits = {"depthwise": depthwise.SERIAL_FLOPS}
+    for problem, algorithm in common_set():
+        if algorithm is None:
+            limit = limits.get(plan_for(problem).algorithm, implicit_gemm.SERIAL_FLOPS)
+            assert problem.flops >= limit, str(problem)
 
 
 def test_it_says_where_the_code_is(command, monkeypatch):
