@@ -174,13 +174,15 @@ class _Engine:
         """Panels that are packed at a time: of all groups, if there are several."""
         if self.geometry.groups > 1:
             return len(self.widths)
-        widest = self.widths[0] * self.lanes * self.geometry.k * self.itemsize
+        widest = max(self.widths) * self.lanes * self.geometry.k * self.itemsize
         return max(1, min(len(self.widths), CHUNK_BYTES // widest))
 
     @cached_property
     def chunk_elements(self) -> int:
-        """Elements of a chunk of packed weights."""
-        return self.geometry.groups * sum(self.widths[: self.chunk]) * self.lanes * self.geometry.k
+        """Elements of the largest chunk of packed weights."""
+        starts = range(0, len(self.widths), self.chunk)
+        vectors = max(sum(self.widths[start : start + self.chunk]) for start in starts)
+        return self.geometry.groups * vectors * self.lanes * self.geometry.k
 
     def weights(self, w: Array | Packed, threads: int) -> Iterator[tuple[Array, Array]]:
         """Yield tables of some panels, and their packed weights."""
