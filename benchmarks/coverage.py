@@ -121,6 +121,15 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
         "conv{1,2,3}d: padding_mode",
     ),
     (
+        "pools over such borders",
+        NONE,
+        NONE,
+        NONE,
+        "ndimage.maximum_filter: mode",
+        NONE,
+        "max_pool{1,2,3}d: padding_mode; avg_pool{1,2,3}d: padding_mode",
+    ),
+    (
         "gradient of the bias",
         NONE,
         NONE,

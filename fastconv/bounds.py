@@ -80,8 +80,8 @@ def terms(problem: Problem) -> int:
         return max(1, math.prod(problem.scatter.out))
     if problem.operation == "adaptive_avg_pool":
         return problem.adaptive.terms(problem.direction == "forward")
-    window = problem.window
-    return window.taps * _copies(problem)
+    taps = problem.window.taps
+    return taps if problem.direction == "forward" else taps * _copies(problem)
 
 
 def _copies(problem: Problem) -> int:

@@ -41,7 +41,8 @@ def geometry_of(operation: str, fields: dict[str, str]) -> Geometry:
         return conv_geometry(given, weight, *place, out)
     kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
     rounding = parameters.rounding(fields.get("round"), flag(fields.get("ceil", "0")))
-    return window_geometry(given, kernel, stride, padding, dilation, rounding)
+    repeats = fields.get("mode", "zeros") != "zeros"
+    return window_geometry(given, kernel, stride, padding, dilation, rounding, repeats)
 
 
 def _planes_geometry(operation: str, given: tuple[int, ...], fields: dict[str, str]) -> Geometry:

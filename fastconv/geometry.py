@@ -222,15 +222,16 @@ def window_geometry(
     padding: Padding,
     dilation: Ints,
     rounding: str = "floor",
+    repeats: bool = False,
 ) -> WindowGeometry:
-    """Place windows over `(N, C, *sizes)`.
+    """Place windows over `(N, C, *sizes)`; padding that repeats the input is as good as input.
 
     Raises
     ------
     ShapeError
         If a window does not fit the padded input or a result would be absurdly large.
     """
-    axes = _axes(input_shape, kernel, stride, padding, dilation, rounding)
+    axes = _axes(input_shape, kernel, stride, padding, dilation, rounding, repeats)
     geometry = WindowGeometry(input_shape[0], input_shape[1], axes, rounding)
     check_elements("columns", geometry.columns_shape)
     return geometry
@@ -394,13 +395,13 @@ def _axes(
     padding: Padding,
     dilation: Ints,
     rounding: str,
+    repeats: bool = False,
 ) -> tuple[Axis, ...]:
     axes = []
     for index, size in enumerate(input_shape[2:]):
         form = padding if isinstance(padding, str) else padding[index]
-        axes.append(
-            _axis(index, size, kernel[index], stride[index], dilation[index], form, rounding)
-        )
+        place = (kernel[index], stride[index], dilation[index], form)
+        axes.append(_axis(index, size, *place, rounding, repeats))
     return tuple(axes)
 
 
@@ -412,13 +413,14 @@ def _axis(
     dilation: int,
     padding: str | tuple[int, int],
     rounding: str,
+    repeats: bool,
 ) -> Axis:
     extent = dilation * (kernel - 1) + 1
     before, after = _same(size, extent, stride, padding) if isinstance(padding, str) else padding
     room = size + before + after - extent
     out = (room + (0 if rounding == "floor" else stride - 1)) // stride + 1
-    if rounding == "ceil" and (out - 1) * stride >= size + before:
-        out -= 1  # a window may not start in the padding after the input
+    if rounding == "ceil" and (out - 1) * stride >= size + before + (after if repeats else 0):
+        out -= 1  # a window may not start beyond the input
     if out < 1:
         raise ShapeError(
             f"kernel_size: a window of {extent} elements (kernel {kernel}, dilation {dilation}) "

@@ -86,7 +86,9 @@ IN_LAYOUT: dict[tuple[str, str], tuple[Collection[int], Collection[int]]] = {
 """Which inputs and which outputs of a problem are in its layout; of those not listed here, all."""
 WITHOUT_LAYOUT = ("columns", "local_conv", "deform_conv")
 """Operations that have channels first only."""
-WITH_PADDING_MODE = ("conv", "columns")
+PADDED_POOLS = ("max_pool", "min_pool", "avg_pool", "lp_pool", "quantile_pool")
+"""Pools over windows with padding."""
+WITH_PADDING_MODE = ("conv", "columns", *PADDED_POOLS)
 """Operations whose padding may hold elements of the input."""
 ORDERED = ("max_pool", "min_pool", "quantile_pool", "adaptive_max_pool", "fractional_max_pool")
 """Operations that compare values."""
@@ -254,9 +256,12 @@ class Problem:
     @cached_property
     def padding(self) -> tuple[tuple[int, int], ...]:
         """Before and after each axis of the array `x`, what windows read that is not zeros."""
-        if self.operation != "conv" or self.padding_mode == "zeros" or not self.window.padded:
+        if self.padding_mode == "zeros" or self.operation == "columns" or not self.window.padded:
             return ()
-        pairs = tuple((axis.before, max(0, axis.last - axis.size)) for axis in self.window.axes)
+        axes = self.window.axes
+        pairs = tuple((a.before, min(a.after, max(0, a.last - a.size))) for a in axes)
+        if not any(map(any, pairs)):  # what rounding lets windows overhang is not padding
+            return ()
         return (*pairs, (0, 0)) if self.layout == "channels_last" else pairs
 
     @cached_property
@@ -268,17 +273,19 @@ class Problem:
             replace(axis, size=before + axis.size + after, before=0, after=0)
             for axis, (before, after) in zip(self.window.axes, self.padding, strict=False)
         )
-        return replace(self, geometry=replace(self.conv, axes=axes), padding_mode="zeros")
+        return replace(self, geometry=replace(self.window, axes=axes), padding_mode="zeros")
 
     @property
     def padded_bytes(self) -> int:
-        """Bytes of the padded copy, or of its gradient and what that is folded into."""
+        """Bytes of the padded copy and its places, or of its gradient and what that folds into."""
         if not self.padding:
             return 0
         elements = math.prod(self.on_padded.x_shape)
         if self.direction == "input_gradient":
-            return 2 * elements * self.accumulator.itemsize
-        return elements * self.dtype.itemsize
+            read = self.dtype.itemsize if self.operation == "lp_pool" else 0
+            return elements * (2 * self.accumulator.itemsize + read)
+        places = self.on_padded.window.plane + math.prod(self.y_shape) if self.indices else 0
+        return elements * self.dtype.itemsize + places * 8
 
     @cached_property
     def flops(self) -> int:

@@ -161,10 +161,14 @@ def common_divisor(problem):
     """A number that every divisor of an average divides, so that its quotients are integers."""
     if problem.divisor is not None:
         return abs(problem.divisor)
-    window = problem.window
+    window, repeats = problem.window, problem.padding_mode != "zeros"  # then all padding counts
     counts = {
         oracle.avg_divisor(
-            position, window.sizes, window.kernel, *place_of(problem), problem.count_include_pad
+            position,
+            window.sizes,
+            window.kernel,
+            *place_of(problem),
+            problem.count_include_pad or repeats,
         )
         for position in oracle.positions(window.out)
     }

@@ -1,10 +1,12 @@
 """Inputs of pool problems, and their results by the oracle; `helpers` hands both on."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from tests import oracle, oracle_pool
+from tests import oracle, oracle_padded, oracle_pool
+from tests.oracle_columns import NUMPY_MODES
 
 
 def place_of(problem):
@@ -123,12 +125,57 @@ def _avg_pool(problem, inputs):
     return (oracle.avg_pool_gradient(inputs[0], window.input_shape, window.kernel, *place, *rule),)
 
 
+def _over_borders(pool):
+    """The oracle of a pool for padding that repeats the input: padded by NumPy, then pooled."""
+
+    def by_oracle(problem, inputs):
+        if problem.padding_mode == "zeros":
+            return pool(problem, inputs)
+        window, pads = problem.window, place_of(problem)[1]
+        whole = Unpadded(problem, pads)
+        if problem.direction == "input_gradient":
+            gy, *rest = inputs
+            if rest:
+                rest[0] = bordered(rest[0], pads, problem.padding_mode)
+            (gradient,) = pool(whole, (gy, *rest))
+            return (oracle_padded.folded(gradient, window.sizes, pads, problem.padding_mode),)
+        outputs = pool(whole, (bordered(inputs[0], pads, problem.padding_mode),))
+        sources = bordered(np.arange(window.plane).reshape(1, 1, *window.sizes), pads, whole.mode)
+        return outputs[0], *(
+            np.where(places < 0, -1, sources.ravel()[places]) for places in outputs[1:]
+        )
+
+    return by_oracle
+
+
+def bordered(x, pads, mode):
+    """A copy of (N, C, *sizes), padded by NumPy; whose `take` knows every dtype, unlike its pad."""
+    for axis, (size, pair) in enumerate(zip(x.shape[2:], pads, strict=True), 2):
+        x = x.take(np.pad(np.arange(size), pair, NUMPY_MODES[mode]), axis)
+    return x
+
+
+class Unpadded:
+    """A problem as its oracle sees it once the input is padded, and what it asks of windows."""
+
+    def __init__(self, problem, pads):
+        self.problem, self.window, self.mode = problem, self, problem.padding_mode
+        sizes = problem.window.sizes
+        self.sizes = tuple(size + sum(pair) for size, pair in zip(sizes, pads, strict=True))
+        self.input_shape = (*problem.window.input_shape[:2], *self.sizes)
+        self.kernel, self.rounding = problem.window.kernel, problem.window.rounding
+        self.axes = tuple(replace(axis, before=0, after=0) for axis in problem.window.axes)
+
+    def __getattr__(self, name):
+        return getattr(self.problem, name)
+
+
 BY_ORACLE = {
-    "max_pool": _extreme_pool,
-    "min_pool": _extreme_pool,
-    "avg_pool": _avg_pool,
-    "lp_pool": _lp_pool,
-    "quantile_pool": _quantile_pool,
+    "max_pool": _over_borders(_extreme_pool),
+    "min_pool": _over_borders(_extreme_pool),
+    "avg_pool": _over_borders(_avg_pool),
+    "lp_pool": _over_borders(_lp_pool),
+    "quantile_pool": _over_borders(_quantile_pool),
     "adaptive_max_pool": _adaptive_max_pool,
     "adaptive_avg_pool": _adaptive_avg_pool,
     "fractional_max_pool": _fractional_max_pool,

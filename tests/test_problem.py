@@ -161,7 +161,7 @@ MALFORMED = [
     "conv forward x=1x1x3 w=1x1x1 o=1x1 float32",
     "max_pool forward x=1x1x3 k=1 act=relu float32",
     "scatter forward x=1x1x3 float32",
-    "max_pool forward x=1x1x3 k=1 mode=reflect float32",
+    "adaptive_max_pool forward x=1x1x3 o=1 mode=reflect float32",
     "max_pool forward x=1x1x3 k=1 dialect=jax float32",
     "columns forward x=1x1x3 k=1 dialect=torch float32",
     "columns forward x=1x1x3 k=1 mode=edge float32",

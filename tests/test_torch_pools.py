@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastconv as F
-from tests.helpers import ints, same
+from tests.helpers import distinct, ints, same
 
 torch = pytest.importorskip("torch")
 T = torch.nn.functional
@@ -330,3 +330,31 @@ def test_padding_beyond_half_the_kernel(value):
         same(F.avg_pool2d(x, (2, 3), 2, pads), T.avg_pool2d(padded, (2, 3), 2).numpy())
     else:
         same(F.max_pool2d(x, (2, 3), 2, pads), T.max_pool2d(padded, (2, 3), 2).numpy())
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("ceil", [False, True])
+def test_padding_that_repeats_the_input_is_its_pad_before_the_pool(mode, ceil):
+    x = distinct(2, 3, 7, 6) + 200
+    leaf = torch.tensor(x, requires_grad=True)
+    whole = T.pad(leaf, (2, 3, 1, 4), mode=mode)  # the last dimension first
+    place, how = (3, 2, ((1, 4), (2, 3))), {"padding_mode": mode}
+    y, indices = F.max_pool2d(x, *place, ceil_mode=ceil, return_indices=True, **how)
+    theirs = T.max_pool2d(whole, 3, 2, ceil_mode=ceil)
+    same(y, theirs.detach().numpy())
+    gy = ints(*y.shape, seed=1)
+    (gx,) = torch.autograd.grad(theirs, leaf, torch.tensor(gy), retain_graph=True)
+    same(F.max_pool2d_backward(gy, indices, x.shape), gx.numpy())
+    y = F.avg_pool2d(x, *place, ceil, False, **how)
+    theirs = T.avg_pool2d(whole, 3, 2, ceil_mode=ceil)
+    np.testing.assert_allclose(y, theirs.detach().numpy(), rtol=1e-12)
+    (gx,) = torch.autograd.grad(theirs, leaf, torch.tensor(gy), retain_graph=True)
+    back = F.avg_pool2d_backward(gy, x.shape, *place, ceil, False, **how)
+    np.testing.assert_allclose(back, gx.numpy(), rtol=1e-12, atol=1e-12)
+    how["padding"] = place[2]
+    y = F.lp_pool2d(x, 2, 3, 2, ceil, **how)
+    theirs = T.lp_pool2d(whole, 2, 3, 2, ceil)
+    np.testing.assert_allclose(y, theirs.detach().numpy(), rtol=1e-12)
+    (gx,) = torch.autograd.grad(theirs, leaf, torch.tensor(gy))
+    back = F.lp_pool2d_backward(gy, x, y, 2, 3, 2, ceil, **how)
+    np.testing.assert_allclose(back, gx.numpy(), rtol=1e-12, atol=1e-12)

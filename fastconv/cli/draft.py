@@ -149,12 +149,12 @@ class Draft:
             return self._deform(shape)
         if self.operation == "conv":
             weight = (self.outputs * self.groups, self.channels, *self.kernel)
-            place = (self.stride, self.padding, self.dilation, self.groups)
-            geometry: WindowGeometry = conv_geometry(shape, weight, *place, self.out)
+            steps = (self.stride, self.padding, self.dilation, self.groups)
+            geometry: WindowGeometry = conv_geometry(shape, weight, *steps, self.out)
         else:
-            geometry = window_geometry(
-                shape, self.kernel, self.stride, self.padding, self.dilation, self.rounding
-            )
+            place = (self.stride, self.padding, self.dilation, self.rounding)
+            repeats = self.padding_mode != "zeros"
+            geometry = window_geometry(shape, self.kernel, *place, repeats=repeats)
         check_padding_mode(geometry.axes, self.padding_mode)
         return geometry
 

@@ -76,8 +76,9 @@ def exact_norm(problem: Problem) -> bool:
     """Whether integers give an lp pool nothing to round differently: no powers but squares."""
     if problem.operation != "lp_pool" or problem.norm == math.inf:
         return True
-    counts = divisors(problem.window.axes, True, None)
-    return problem.norm in (1, 2) and bool((counts == problem.window.taps).all())
+    window = problem.on_padded.window
+    counts = divisors(window.axes, True, None)
+    return problem.norm in (1, 2) and bool((counts == window.taps).all())
 
 
 def blank_outputs(problem: Problem) -> Outputs:
@@ -190,7 +191,8 @@ def _deform_shapes(direction: str, geometry: DeformGeometry) -> list[tuple[int, 
 def _divisors(problem: Problem) -> Array:
     if problem.operation == "adaptive_avg_pool":
         return uneven_divisors(problem.adaptive.axes)
-    return divisors(problem.window.axes, problem.count_include_pad, problem.divisor)
+    axes = problem.on_padded.window.axes
+    return divisors(axes, problem.count_include_pad, problem.divisor)
 
 
 def _norm_operands(problem: Problem, arrays: list[Array], kind: Kind) -> list[Array]:

@@ -21,6 +21,7 @@ def avg_pool1d(
     *,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Average every window, as PyTorch's `avg_pool1d`.
@@ -45,6 +46,9 @@ def avg_pool1d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, L, C)`.
 
@@ -66,7 +70,7 @@ def avg_pool1d(
     array([0.5, 2.5])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (count_include_pad, None, rounding, layout)
+    options = (count_include_pad, None, rounding, padding_mode, layout)
     return _forward(1, input, *place, *options)
 
 
@@ -81,6 +85,7 @@ def avg_pool1d_backward(
     *,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `avg_pool1d` with respect to its input.
@@ -93,7 +98,7 @@ def avg_pool1d_backward(
         Shape of the input, `(N, C, L)` or `(C, L)`.
     kernel_size, stride, padding, ceil_mode, count_include_pad
         As in the forward call.
-    dilation, rounding, layout
+    dilation, rounding, padding_mode, layout
         As in the forward call.
 
     Returns
@@ -113,7 +118,7 @@ def avg_pool1d_backward(
     array([0.5, 0.5])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (count_include_pad, None, rounding, layout)
+    options = (count_include_pad, None, rounding, padding_mode, layout)
     return _backward(1, grad_output, input_size, *place, *options)
 
 
@@ -128,6 +133,7 @@ def avg_pool2d(
     *,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Average every window, as PyTorch's `avg_pool2d`.
@@ -154,6 +160,9 @@ def avg_pool2d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, H, W, C)`.
 
@@ -176,7 +185,7 @@ def avg_pool2d(
            [10.5, 12.5]])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (count_include_pad, divisor_override, rounding, layout)
+    options = (count_include_pad, divisor_override, rounding, padding_mode, layout)
     return _forward(2, input, *place, *options)
 
 
@@ -192,6 +201,7 @@ def avg_pool2d_backward(
     *,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `avg_pool2d` with respect to its input.
@@ -204,7 +214,7 @@ def avg_pool2d_backward(
         Shape of the input, `(N, C, H, W)` or `(C, H, W)`.
     kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
         As in the forward call.
-    dilation, rounding, layout
+    dilation, rounding, padding_mode, layout
         As in the forward call.
 
     Returns
@@ -224,7 +234,7 @@ def avg_pool2d_backward(
     array([0.25, 0.25, 0.25, 0.25])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (count_include_pad, divisor_override, rounding, layout)
+    options = (count_include_pad, divisor_override, rounding, padding_mode, layout)
     return _backward(2, grad_output, input_size, *place, *options)
 
 
@@ -239,6 +249,7 @@ def avg_pool3d(
     *,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Average every window, as PyTorch's `avg_pool3d`.
@@ -265,6 +276,9 @@ def avg_pool3d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, D, H, W, C)`.
 
@@ -286,7 +300,7 @@ def avg_pool3d(
     (1, 2, 2, 3, 4)
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (count_include_pad, divisor_override, rounding, layout)
+    options = (count_include_pad, divisor_override, rounding, padding_mode, layout)
     return _forward(3, input, *place, *options)
 
 
@@ -302,6 +316,7 @@ def avg_pool3d_backward(
     *,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `avg_pool3d` with respect to its input.
@@ -314,7 +329,7 @@ def avg_pool3d_backward(
         Shape of the input, `(N, C, D, H, W)` or `(C, D, H, W)`.
     kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
         As in the forward call.
-    dilation, rounding, layout
+    dilation, rounding, padding_mode, layout
         As in the forward call.
 
     Returns
@@ -334,7 +349,7 @@ def avg_pool3d_backward(
     array([0.125, 0.125, 0.125, 0.125, 0.125, 0.125, 0.125, 0.125])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (count_include_pad, divisor_override, rounding, layout)
+    options = (count_include_pad, divisor_override, rounding, padding_mode, layout)
     return _backward(3, grad_output, input_size, *place, *options)
 
 
@@ -349,6 +364,7 @@ def _forward(
     count_include_pad: bool,
     divisor_override: int | None,
     rounding: str | None,
+    padding_mode: str,
     layout: str,
 ) -> Array:
     (x,) = promoted(input=input)
@@ -358,6 +374,7 @@ def _forward(
         count_include_pad=parameters.flag("count_include_pad", count_include_pad),
         divisor=divisor_override,
         rounding=rounding,
+        padding_mode=padding_mode,
         layout=layout,
     )
     return like_input(solve(problem, (with_batch(x, rank),)), x.shape, rank)
@@ -375,6 +392,7 @@ def _backward(
     count_include_pad: bool,
     divisor_override: int | None,
     rounding: str | None,
+    padding_mode: str,
     layout: str,
 ) -> Array:
     (gy,) = promoted(grad_output=grad_output)
@@ -386,6 +404,7 @@ def _backward(
         count_include_pad=parameters.flag("count_include_pad", count_include_pad),
         divisor=divisor_override,
         rounding=rounding,
+        padding_mode=padding_mode,
         layout=layout,
     )
     check_grad_output(problem, gy.shape, len(shape) == rank + 1)

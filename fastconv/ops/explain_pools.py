@@ -42,6 +42,7 @@ def _pool(rank: int, operation: Any, direction: Any, a: Arguments) -> Problem:
         rounding=a["rounding"],
         nan=a.get("nan", "propagate"),
         quantile=a.get("q", 0.5) if operation == "quantile_pool" else None,
+        padding_mode=a["padding_mode"],
         layout=a["layout"],
     )
     if direction != "forward":
@@ -51,7 +52,7 @@ def _pool(rank: int, operation: Any, direction: Any, a: Arguments) -> Problem:
 
 def _lp_pool(rank: int, direction: Any, a: Arguments) -> Problem:
     shape = shape_of(a, "input")
-    place = [a[name] for name in (*PLACE, "rounding", "layout", "dtype")]
+    place = [a[name] for name in (*PLACE, "rounding", "padding_mode", "layout", "dtype")]
     build: Callable[..., Problem] = lp_pool.norm_problem
     problem = build(rank, shape, a["norm_type"], *place, direction)
     if direction != "forward":
@@ -112,6 +113,7 @@ def _global(kind: str, a: Arguments) -> Problem:
     a = {**a, "input": flat}
     if kind == "lp_pool":
         fixed = dict.fromkeys(PLACE, None) | {"padding": 0, "dilation": 1, "ceil_mode": False}
+        fixed |= {"padding_mode": "zeros"}
         return _lp_pool(rank, "forward", {**a, **fixed, "kernel_size": sizes, "rounding": None})
     return _adaptive(rank, f"adaptive_{kind}", {**a, "output_size": 1})
 

@@ -23,6 +23,7 @@ def lp_pool1d(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Take the norm of every window, as PyTorch's `lp_pool1d`.
@@ -47,6 +48,9 @@ def lp_pool1d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, L, C)`.
 
@@ -68,7 +72,7 @@ def lp_pool1d(
     >>> F.lp_pool1d(np.array([[[3.0, 4.0, 5.0, 12.0]]]), 2, 2)
     array([[[ 5., 13.]]])
     """
-    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, layout)
+    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, padding_mode, layout)
     return _forward(1, input, norm_type, *place)
 
 
@@ -84,6 +88,7 @@ def lp_pool1d_backward(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `lp_pool1d` with respect to its input.
@@ -96,7 +101,7 @@ def lp_pool1d_backward(
         What the forward call was given, `(N, C, L)` or `(C, L)`.
     output : array_like
         What the forward call returned.
-    norm_type, kernel_size, stride, ceil_mode, padding, dilation, rounding, layout
+    norm_type, kernel_size, stride, ceil_mode, padding, dilation, rounding, padding_mode, layout
         As in the forward call.
 
     Returns
@@ -118,7 +123,7 @@ def lp_pool1d_backward(
     >>> F.lp_pool1d_backward(np.ones_like(y), x, y, 2, 2).ravel()
     array([0.6, 0.8])
     """
-    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, layout)
+    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, padding_mode, layout)
     return _backward(1, grad_output, input, output, norm_type, *place)
 
 
@@ -132,6 +137,7 @@ def lp_pool2d(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Take the norm of every window, as PyTorch's `lp_pool2d`.
@@ -156,6 +162,9 @@ def lp_pool2d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, H, W, C)`.
 
@@ -178,7 +187,7 @@ def lp_pool2d(
     array([[2., 2.],
            [2., 2.]])
     """
-    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, layout)
+    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, padding_mode, layout)
     return _forward(2, input, norm_type, *place)
 
 
@@ -194,6 +203,7 @@ def lp_pool2d_backward(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `lp_pool2d` with respect to its input.
@@ -206,7 +216,7 @@ def lp_pool2d_backward(
         What the forward call was given, `(N, C, H, W)` or `(C, H, W)`.
     output : array_like
         What the forward call returned.
-    norm_type, kernel_size, stride, ceil_mode, padding, dilation, rounding, layout
+    norm_type, kernel_size, stride, ceil_mode, padding, dilation, rounding, padding_mode, layout
         As in the forward call.
 
     Returns
@@ -228,7 +238,7 @@ def lp_pool2d_backward(
     >>> F.lp_pool2d_backward(np.ones_like(y), x, y, 2, (1, 2)).ravel()
     array([0.6, 0.8])
     """
-    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, layout)
+    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, padding_mode, layout)
     return _backward(2, grad_output, input, output, norm_type, *place)
 
 
@@ -242,6 +252,7 @@ def lp_pool3d(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Take the norm of every window, as PyTorch's `lp_pool3d`.
@@ -266,6 +277,9 @@ def lp_pool3d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, D, H, W, C)`.
 
@@ -287,7 +301,7 @@ def lp_pool3d(
     >>> F.lp_pool3d(np.ones((1, 2, 4, 6, 8)), float("inf"), 2).shape
     (1, 2, 2, 3, 4)
     """
-    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, layout)
+    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, padding_mode, layout)
     return _forward(3, input, norm_type, *place)
 
 
@@ -303,6 +317,7 @@ def lp_pool3d_backward(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Return the gradient of `lp_pool3d` with respect to its input.
@@ -315,7 +330,7 @@ def lp_pool3d_backward(
         What the forward call was given, `(N, C, D, H, W)` or `(C, D, H, W)`.
     output : array_like
         What the forward call returned.
-    norm_type, kernel_size, stride, ceil_mode, padding, dilation, rounding, layout
+    norm_type, kernel_size, stride, ceil_mode, padding, dilation, rounding, padding_mode, layout
         As in the forward call.
 
     Returns
@@ -337,7 +352,7 @@ def lp_pool3d_backward(
     >>> F.lp_pool3d_backward(np.ones_like(y), x, y, 2, (1, 1, 2)).ravel()
     array([0.6, 0.8])
     """
-    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, layout)
+    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, padding_mode, layout)
     return _backward(3, grad_output, input, output, norm_type, *place)
 
 
@@ -351,6 +366,7 @@ def norm_problem(
     dilation: IntOrInts,
     ceil_mode: bool,
     rounding: str | None,
+    padding_mode: str,
     layout: str,
     dtype: np.dtype[Any],
     direction: Direction = "forward",
@@ -363,6 +379,7 @@ def norm_problem(
         direction=direction,
         rounding=rounding,
         norm=norm,
+        padding_mode=padding_mode,
         layout=layout,
     )
 
@@ -377,10 +394,11 @@ def _forward(
     dilation: IntOrInts,
     ceil_mode: bool,
     rounding: str | None,
+    padding_mode: str,
     layout: str,
 ) -> Array:
     (x,) = promoted(input=input)
-    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, layout)
+    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, padding_mode, layout)
     problem = norm_problem(rank, x.shape, norm_type, *place, x.dtype)
     return like_input(solve(problem, (with_batch(x, rank),)), x.shape, rank)
 
@@ -397,10 +415,11 @@ def _backward(
     dilation: IntOrInts,
     ceil_mode: bool,
     rounding: str | None,
+    padding_mode: str,
     layout: str,
 ) -> Array:
     gy, x, y = promoted(grad_output=grad_output, input=input, output=output)
-    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, layout)
+    place = (kernel_size, stride, padding, dilation, ceil_mode, rounding, padding_mode, layout)
     problem = norm_problem(rank, x.shape, norm_type, *place, x.dtype, "input_gradient")
     check_grad_output(problem, gy.shape, x.ndim == rank + 1)
     check_shape("output", y.shape, gy.shape, "as grad_output")

@@ -22,6 +22,7 @@ def max_pool1d(
     *,
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> Array: ...
 @overload
@@ -36,6 +37,7 @@ def max_pool1d(
     return_indices: Literal[True],
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> tuple[Array, Array]: ...
 def max_pool1d(
@@ -49,6 +51,7 @@ def max_pool1d(
     *,
     rounding: str | None = None,
     nan: str = "propagate",
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array | tuple[Array, Array]:
     """Take the maximum of every window, as PyTorch's `max_pool1d`.
@@ -75,6 +78,9 @@ def max_pool1d(
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
     nan : str
         "propagate" for NaN wherever a window holds one; "ignore" for the maximum of the others.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others; indices are those of what they repeat.
     layout : str
         "channels_first", or "channels_last" for `(N, L, C)`.
 
@@ -98,7 +104,7 @@ def max_pool1d(
     array([[[3., 5.]]])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (return_indices, rounding, nan, layout)
+    options = (return_indices, rounding, nan, padding_mode, layout)
     return extreme_pool("max_pool", 1, input, *place, *options)
 
 
@@ -155,6 +161,7 @@ def max_pool2d(
     *,
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> Array: ...
 @overload
@@ -169,6 +176,7 @@ def max_pool2d(
     return_indices: Literal[True],
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> tuple[Array, Array]: ...
 def max_pool2d(
@@ -182,6 +190,7 @@ def max_pool2d(
     *,
     rounding: str | None = None,
     nan: str = "propagate",
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array | tuple[Array, Array]:
     """Take the maximum of every window, as PyTorch's `max_pool2d`.
@@ -208,6 +217,9 @@ def max_pool2d(
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
     nan : str
         "propagate" for NaN wherever a window holds one; "ignore" for the maximum of the others.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others; indices are those of what they repeat.
     layout : str
         "channels_first", or "channels_last" for `(N, H, W, C)`.
 
@@ -237,7 +249,7 @@ def max_pool2d(
            [13, 15]])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (return_indices, rounding, nan, layout)
+    options = (return_indices, rounding, nan, padding_mode, layout)
     return extreme_pool("max_pool", 2, input, *place, *options)
 
 
@@ -294,6 +306,7 @@ def max_pool3d(
     *,
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> Array: ...
 @overload
@@ -308,6 +321,7 @@ def max_pool3d(
     return_indices: Literal[True],
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> tuple[Array, Array]: ...
 def max_pool3d(
@@ -321,6 +335,7 @@ def max_pool3d(
     *,
     rounding: str | None = None,
     nan: str = "propagate",
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array | tuple[Array, Array]:
     """Take the maximum of every window, as PyTorch's `max_pool3d`.
@@ -347,6 +362,9 @@ def max_pool3d(
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
     nan : str
         "propagate" for NaN wherever a window holds one; "ignore" for the maximum of the others.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others; indices are those of what they repeat.
     layout : str
         "channels_first", or "channels_last" for `(N, D, H, W, C)`.
 
@@ -370,7 +388,7 @@ def max_pool3d(
     (1, 2, 2, 2, 4)
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (return_indices, rounding, nan, layout)
+    options = (return_indices, rounding, nan, padding_mode, layout)
     return extreme_pool("max_pool", 3, input, *place, *options)
 
 

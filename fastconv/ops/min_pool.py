@@ -22,6 +22,7 @@ def min_pool1d(
     *,
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> Array: ...
 @overload
@@ -36,6 +37,7 @@ def min_pool1d(
     return_indices: Literal[True],
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> tuple[Array, Array]: ...
 def min_pool1d(
@@ -49,6 +51,7 @@ def min_pool1d(
     *,
     rounding: str | None = None,
     nan: str = "propagate",
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array | tuple[Array, Array]:
     """Take the minimum of every window: `max_pool1d` the other way round.
@@ -75,6 +78,9 @@ def min_pool1d(
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
     nan : str
         "propagate" for NaN wherever a window holds one; "ignore" for the minimum of the others.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others; indices are those of what they repeat.
     layout : str
         "channels_first", or "channels_last" for `(N, L, C)`.
 
@@ -98,7 +104,7 @@ def min_pool1d(
     array([[[1., 5.]]])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (return_indices, rounding, nan, layout)
+    options = (return_indices, rounding, nan, padding_mode, layout)
     return extreme_pool("min_pool", 1, input, *place, *options)
 
 
@@ -155,6 +161,7 @@ def min_pool2d(
     *,
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> Array: ...
 @overload
@@ -169,6 +176,7 @@ def min_pool2d(
     return_indices: Literal[True],
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> tuple[Array, Array]: ...
 def min_pool2d(
@@ -182,6 +190,7 @@ def min_pool2d(
     *,
     rounding: str | None = None,
     nan: str = "propagate",
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array | tuple[Array, Array]:
     """Take the minimum of every window: `max_pool2d` the other way round.
@@ -208,6 +217,9 @@ def min_pool2d(
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
     nan : str
         "propagate" for NaN wherever a window holds one; "ignore" for the minimum of the others.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others; indices are those of what they repeat.
     layout : str
         "channels_first", or "channels_last" for `(N, H, W, C)`.
 
@@ -233,7 +245,7 @@ def min_pool2d(
            [ 8, 10]])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (return_indices, rounding, nan, layout)
+    options = (return_indices, rounding, nan, padding_mode, layout)
     return extreme_pool("min_pool", 2, input, *place, *options)
 
 
@@ -290,6 +302,7 @@ def min_pool3d(
     *,
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> Array: ...
 @overload
@@ -304,6 +317,7 @@ def min_pool3d(
     return_indices: Literal[True],
     rounding: str | None = ...,
     nan: str = ...,
+    padding_mode: str = ...,
     layout: str = ...,
 ) -> tuple[Array, Array]: ...
 def min_pool3d(
@@ -317,6 +331,7 @@ def min_pool3d(
     *,
     rounding: str | None = None,
     nan: str = "propagate",
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array | tuple[Array, Array]:
     """Take the minimum of every window: `max_pool3d` the other way round.
@@ -343,6 +358,9 @@ def min_pool3d(
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
     nan : str
         "propagate" for NaN wherever a window holds one; "ignore" for the minimum of the others.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others; indices are those of what they repeat.
     layout : str
         "channels_first", or "channels_last" for `(N, D, H, W, C)`.
 
@@ -366,7 +384,7 @@ def min_pool3d(
     (1, 2, 2, 2, 4)
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    options = (return_indices, rounding, nan, layout)
+    options = (return_indices, rounding, nan, padding_mode, layout)
     return extreme_pool("min_pool", 3, input, *place, *options)
 
 

@@ -45,6 +45,7 @@ def extreme_pool(
     return_indices: bool,
     rounding: str | None,
     nan: str,
+    padding_mode: str,
     layout: str,
 ) -> Array | tuple[Array, Array]:
     """Take the maximum or minimum of every window."""
@@ -55,6 +56,7 @@ def extreme_pool(
         indices=parameters.flag("return_indices", return_indices),
         rounding=rounding,
         nan=nan,
+        padding_mode=padding_mode,
         layout=layout,
     )
     return solve_extremes(problem, (with_batch(x, rank),), x.shape, rank)

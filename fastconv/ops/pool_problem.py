@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import parameters
-from fastconv.geometry import batched_shape, window_geometry
+from fastconv.geometry import batched_shape, check_padding_mode, window_geometry
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Operation, Problem
 
@@ -30,6 +30,7 @@ def pool_problem(
     nan: str = "propagate",
     norm: float | None = None,
     quantile: float | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Problem:
     """Return the problem of a pool on an input shape; the stride defaults to the kernel size."""
@@ -51,6 +52,7 @@ def pool_problem(
         parameters.nan(nan),
         None if norm is None else parameters.norm("norm_type", norm),
         None if quantile is None else parameters.quantile("q", quantile),
+        parameters.padding_mode(padding_mode),
         layout,
     )
 
@@ -80,10 +82,13 @@ def _cached(
     nan: str,
     norm: float | None,
     quantile: float | None,
+    padding_mode: str,
     layout: str,
 ) -> Problem:
     shape = batched_shape("input", input, rank)
-    geometry = window_geometry(shape, kernel, stride, padding, dilation, rounding)
+    place = (kernel, stride, padding, dilation, rounding)
+    geometry = window_geometry(shape, *place, repeats=padding_mode != "zeros")
+    check_padding_mode(geometry.axes, padding_mode)
     return Problem(
         operation,
         direction,
@@ -93,6 +98,7 @@ def _cached(
         count_include_pad,
         divisor,
         layout=layout,
+        padding_mode=padding_mode,
         nan=nan,
         norm=norm,
         quantile=quantile,

@@ -20,6 +20,7 @@ def median_pool1d(
     ceil_mode: bool = False,
     *,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Take the median of every window, the lower of two.
@@ -42,6 +43,9 @@ def median_pool1d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, L, C)`.
 
@@ -64,7 +68,7 @@ def median_pool1d(
     array([2.])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _quantile_pool(1, input, *place, 0.5, rounding, layout)
+    return _quantile_pool(1, input, *place, 0.5, rounding, padding_mode, layout)
 
 
 def median_pool2d(
@@ -76,6 +80,7 @@ def median_pool2d(
     ceil_mode: bool = False,
     *,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Take the median of every window, the lower of two.
@@ -98,6 +103,9 @@ def median_pool2d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, H, W, C)`.
 
@@ -120,7 +128,7 @@ def median_pool2d(
     array([4.])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _quantile_pool(2, input, *place, 0.5, rounding, layout)
+    return _quantile_pool(2, input, *place, 0.5, rounding, padding_mode, layout)
 
 
 def median_pool3d(
@@ -132,6 +140,7 @@ def median_pool3d(
     ceil_mode: bool = False,
     *,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Take the median of every window, the lower of two.
@@ -154,6 +163,9 @@ def median_pool3d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, D, H, W, C)`.
 
@@ -176,7 +188,7 @@ def median_pool3d(
     array([13.])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _quantile_pool(3, input, *place, 0.5, rounding, layout)
+    return _quantile_pool(3, input, *place, 0.5, rounding, padding_mode, layout)
 
 
 def quantile_pool1d(
@@ -189,6 +201,7 @@ def quantile_pool1d(
     *,
     q: float,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Take the quantile of every window, by rank.
@@ -213,6 +226,9 @@ def quantile_pool1d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, L, C)`.
 
@@ -235,7 +251,7 @@ def quantile_pool1d(
     array([2.])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _quantile_pool(1, input, *place, q, rounding, layout)
+    return _quantile_pool(1, input, *place, q, rounding, padding_mode, layout)
 
 
 def quantile_pool2d(
@@ -248,6 +264,7 @@ def quantile_pool2d(
     *,
     q: float,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Take the quantile of every window, by rank.
@@ -272,6 +289,9 @@ def quantile_pool2d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, H, W, C)`.
 
@@ -294,7 +314,7 @@ def quantile_pool2d(
     array([6.])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _quantile_pool(2, input, *place, q, rounding, layout)
+    return _quantile_pool(2, input, *place, q, rounding, padding_mode, layout)
 
 
 def quantile_pool3d(
@@ -307,6 +327,7 @@ def quantile_pool3d(
     *,
     q: float,
     rounding: str | None = None,
+    padding_mode: str = "zeros",
     layout: str = "channels_first",
 ) -> Array:
     """Take the quantile of every window, by rank.
@@ -331,6 +352,9 @@ def quantile_pool3d(
     rounding : str, optional
         "floor" for windows inside the padded input; "ceil" for one more that reaches beyond it, if
         it starts before the padding after the input; "cover_all" for one more wherever it starts.
+    padding_mode : str
+        "zeros" for padding as above; "reflect", "replicate" or "circular" for elements of the
+        input instead, which count like all others.
     layout : str
         "channels_first", or "channels_last" for `(N, D, H, W, C)`.
 
@@ -353,7 +377,7 @@ def quantile_pool3d(
     array([19.])
     """
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _quantile_pool(3, input, *place, q, rounding, layout)
+    return _quantile_pool(3, input, *place, q, rounding, padding_mode, layout)
 
 
 def _quantile_pool(
@@ -366,11 +390,17 @@ def _quantile_pool(
     ceil_mode: bool,
     q: float,
     rounding: str | None,
+    padding_mode: str,
     layout: str,
 ) -> Array:
     (x,) = promoted(input=input)
     place = (kernel_size, stride, padding, dilation, ceil_mode)
     quantile = parameters.quantile("q", q)
-    options: dict[str, Any] = {"quantile": quantile, "rounding": rounding, "layout": layout}
+    options: dict[str, Any] = {
+        "quantile": quantile,
+        "rounding": rounding,
+        "padding_mode": padding_mode,
+        "layout": layout,
+    }
     problem = pool_problem("quantile_pool", rank, x.shape, *place, x.dtype, **options)
     return like_input(solve(problem, (with_batch(x, rank),)), x.shape, rank)

@@ -169,10 +169,15 @@ class Plan:
     def _solve_padded(self, inputs: Inputs, outputs: Outputs) -> None:
         """Pad a copy of the input, or fold the padding of its gradient back."""
         padding, mode = self.problem.padding, self.problem.padding_mode
-        if not self._is_input_gradient:
+        if self.problem.direction != "input_gradient":
             self._solve_in_layout((pad(inputs[0], padding, mode), *inputs[1:]), outputs)
+            for indices in outputs[1:]:
+                indices[...] = self._places_of_padded[indices]
             return
         (gx,) = outputs
+        if self.problem.operation == "lp_pool":
+            gy, x, y = inputs
+            inputs = (gy, pad(x, padding, mode), y)
         padded = np.empty(self.problem.on_padded.x_shape, self.problem.accumulator)
         self._solve_in_layout(inputs, (padded,))
         np.copyto(gx, fold_padding(padded, padding, mode), casting="unsafe")
@@ -209,6 +214,14 @@ class Plan:
         for place, (view, array) in enumerate(zip(views, arrays, strict=True)):
             if place in moved_outputs:
                 view[...] = array
+
+    @property
+    def _places_of_padded(self) -> Array:
+        """For each place of a padded plane that of the element there; the last is for none."""
+        window = self.problem.window
+        places = np.arange(window.plane).reshape(window.sizes)
+        padded = pad(places, self.problem.padding[: window.rank], self.problem.padding_mode)
+        return np.append(padded, -1)
 
     @cached_property
     def _adds_bias(self) -> bool:

@@ -31,7 +31,7 @@ class OnnxRuntime:
             return "convolutions and pools forward only"
         if problem.divisor is not None or problem.activation is not None:
             return "no divisor, no activation"
-        if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
+        if problem.padding or (problem.operation == "conv" and problem.conv.fewer_out):
             return "all positions that fit, over zeros"
         axes = problem.window.axes
         if problem.window.rounding == "cover_all" or problem.nan != "propagate":

@@ -181,7 +181,7 @@ def public_call(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
 
 
 def _has_public_call(problem: Problem) -> bool:
-    if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
+    if problem.padding or (problem.operation == "conv" and problem.conv.fewer_out):
         return False
     if (problem.operation, problem.direction) == ("conv", "forward"):
         return True

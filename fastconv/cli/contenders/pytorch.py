@@ -30,7 +30,7 @@ class PyTorch:
             return "convolutions and pools only"
         if problem.operation != "conv" and problem.direction != "forward":
             return "pools forward only"
-        if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
+        if problem.padding or (problem.operation == "conv" and problem.conv.fewer_out):
             return "all positions that fit, over zeros"
         if problem.activation is not None:
             return "no activation"

@@ -23,7 +23,7 @@ class WindowView:
         """Accept the plain cases: the point of it is that it is short."""
         if problem.layout != "channels_first":
             return "channels first only"
-        if problem.operation == "conv" and (problem.conv.fewer_out or problem.padding):
+        if problem.padding or (problem.operation == "conv" and problem.conv.fewer_out):
             return "all positions that fit, over zeros"
         if problem.not_compiled is not None:
             return "float32 and float64 only"
