@@ -21,7 +21,8 @@ def geometry_of(operation: str, fields: dict[str, str]) -> Geometry:
     rank = len(given) - 2
     if rank < 1:
         raise ShapeError(f"x: expected (N, C, *sizes), got {given}")
-    batched_shape("x", given, rank)
+    empty = "all" if operation == "conv" else "channels" if operation in PLANES else "batch"
+    batched_shape("x", given, rank, empty)
     if operation in PLANES:
         return _planes_geometry(operation, given, fields)
     stride = parameters.integers("s", _numbers(fields.get("s", "1")), rank)
@@ -30,7 +31,7 @@ def geometry_of(operation: str, fields: dict[str, str]) -> Geometry:
     if operation in ("conv", "local_conv", "deform_conv"):
         groups = parameters.integer("g", number(fields.get("g", "1")))
         weight = parameters.shape("w", _numbers(fields.get("w", "")))
-        out = parameters.integers("o", _numbers(fields["o"]), rank) if "o" in fields else ()
+        out = parameters.integers("o", _numbers(fields["o"]), rank, 0) if "o" in fields else ()
         place = (stride, padding, dilation, groups)
         if operation == "deform_conv":
             offset_groups = parameters.integer("og", number(fields.get("og", "1")))
@@ -47,7 +48,7 @@ def geometry_of(operation: str, fields: dict[str, str]) -> Geometry:
 
 def _planes_geometry(operation: str, given: tuple[int, ...], fields: dict[str, str]) -> Geometry:
     rank = len(given) - 2
-    out = parameters.integers("o", _numbers(fields.get("o", "")), rank)
+    out = parameters.integers("o", _numbers(fields.get("o", "")), rank, 0)
     if operation == "fractional_max_pool":
         kernel = parameters.integers("k", _numbers(fields.get("k", "")), rank)
         return fractional_geometry(given, kernel, out)

@@ -174,8 +174,8 @@ class ConvGeometry(WindowGeometry):
 
     @cached_property
     def output_shape(self) -> tuple[int, ...]:
-        """`(N, C_out, *out)`."""
-        return (self.batch, self.out_channels, *self.out)
+        """`(N, C_out, *out)`; as in PyTorch, no channels come of none."""
+        return (self.batch, self.out_channels if self.channels else 0, *self.out)
 
     @cached_property
     def m(self) -> int:
@@ -190,7 +190,7 @@ class ConvGeometry(WindowGeometry):
     @cached_property
     def fewer_out(self) -> tuple[int, ...]:
         """Spatial sizes of the output where they are less than what fits, else nothing."""
-        return self.out if any(axis.out != axis.fits for axis in self.axes) else ()
+        return self.out if any(axis.out != max(1, axis.fits) for axis in self.axes) else ()
 
     @cached_property
     def multiply_adds(self) -> int:
@@ -202,16 +202,30 @@ MOST_AXES = 31
 """A window view has two axes for each spatial one, and NumPy has 64."""
 
 
-def batched_shape(name: str, shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Return `(N, C, *sizes)` for a batched or unbatched shape; refuse other ranks and zeros."""
+def batched_shape(
+    name: str, shape: tuple[int, ...], rank: int, empty: str = "batch"
+) -> tuple[int, ...]:
+    """Return `(N, C, *sizes)` for a batched or unbatched shape; refuse other ranks and zeros.
+
+    What may be 0 is as in PyTorch, by `empty`: the "batch"; the "first" dimension, be it batch or
+    channels; batch and "channels"; for "sums" also sizes where one of these is; or "all".
+    """
     if len(shape) not in (rank + 1, rank + 2):
         dims = ", ".join("DHW"[3 - rank :]) if rank <= 3 else f"{rank} sizes"
         raise ShapeError(f"{name}: expected shape (N, C, {dims}) or (C, {dims}), got {shape}")
     if rank > MOST_AXES:
         raise ShapeError(f"{name}: at most {MOST_AXES} spatial dimensions, got shape {shape}")
     full = shape if len(shape) == rank + 2 else (1, *shape)
-    if 0 in full[1:]:
-        raise ShapeError(f"{name}: every dimension but the batch must be at least 1, got {shape}")
+    needed = {
+        "batch": full[1:],
+        "first": shape[1:],
+        "channels": full[2:],
+        "sums": () if 0 in full[:2] else full[2:],
+        "all": (),
+    }
+    if 0 in needed[empty]:
+        which = {"batch": "the batch", "first": "the first"}.get(empty, "batch and channels")
+        raise ShapeError(f"{name}: every dimension but {which} must be at least 1, got {shape}")
     return full
 
 
@@ -248,14 +262,14 @@ def conv_geometry(
 ) -> ConvGeometry:
     """Place a weight `(C_out, C_in // groups, *kernel)` over `(N, C_in, *sizes)`.
 
-    Of the positions that fit, `out` may leave some away at the end.
+    Of the positions that fit, `out` may leave some away at the end; all if there is no sample.
 
     Raises
     ------
     ShapeError
         If channels, groups, ranks or sizes do not agree.
     """
-    _check_weight(weight_shape, len(input_shape), "(C_out, C_in // groups, *kernel)")
+    _check_weight(weight_shape, len(input_shape), "(C_out, C_in // groups, *kernel)", least=0)
     channels, out_channels = input_shape[1], weight_shape[0]
     if channels % groups or out_channels % groups:
         raise ShapeError(
@@ -267,9 +281,10 @@ def conv_geometry(
             f"weight: shape {weight_shape} with groups={groups} expects an input of "
             f"{weight_shape[1] * groups} channels, got input shape {input_shape}"
         )
-    axes = _axes(input_shape, weight_shape[2:], stride, padding, dilation, "floor")
+    least = 0 if out and input_shape[0] == 0 else 1
+    axes = _axes(input_shape, weight_shape[2:], stride, padding, dilation, "floor", least=least)
     if out:
-        axes = tuple(_with_out(axis, size) for axis, size in zip(axes, out, strict=True))
+        axes = tuple(_with_out(axis, size, least) for axis, size in zip(axes, out, strict=True))
     geometry = ConvGeometry(
         input_shape[0], channels, axes, out_channels=out_channels, groups=groups
     )
@@ -322,16 +337,17 @@ def transposed_geometry(
     return conv_geometry(whole, weight_shape, stride, tuple(pairs), dilation, groups, sizes)
 
 
-def _check_weight(shape: tuple[int, ...], dimensions: int, named: str) -> None:
+def _check_weight(shape: tuple[int, ...], dimensions: int, named: str, least: int = 1) -> None:
+    """Raise a `ShapeError` for other dimensions, or less than `least` channels in the second."""
     if len(shape) != dimensions:
         raise ShapeError(f"weight: expected {dimensions} dimensions {named}, got shape {shape}")
-    if 0 in shape:
+    if 0 in (shape[0], *shape[2:]) or shape[1] < least:
         raise ShapeError(f"weight: every dimension must be at least 1, got shape {shape}")
 
 
-def _with_out(axis: Axis, out: int) -> Axis:
-    if not 1 <= out <= axis.out:
-        raise ShapeError(f"output: expected 1 to {axis.out} positions, got {out}")
+def _with_out(axis: Axis, out: int, least: int) -> Axis:
+    if not least <= out <= axis.out:
+        raise ShapeError(f"output: expected {least} to {axis.out} positions, got {out}")
     return replace(axis, out=out)
 
 
@@ -358,14 +374,14 @@ def _transposed_axis(
         low = (size - 1) * stride + extent - sum(pair)
         high = low + limit - 1
         out = low + output_padding if asked is None else asked
-    if out < 1 and asked is None:
+    if out < 0 and asked is None:
         raise ShapeError(
             f"padding: {pair} leaves an output of {out} elements in spatial dimension {index}, "
             f"whose input has {size}"
         )
-    if not max(1, low) <= out <= high:
+    if not max(0, low) <= out <= high:
         raise ShapeError(
-            f"output_size: expected {max(1, low)} to {high} elements in spatial dimension {index}, "
+            f"output_size: expected {max(0, low)} to {high} elements in spatial dimension {index}, "
             f"whose input has {size}, got {out}"
         )
     return pair, out
@@ -396,12 +412,13 @@ def _axes(
     dilation: Ints,
     rounding: str,
     repeats: bool = False,
+    least: int = 1,
 ) -> tuple[Axis, ...]:
     axes = []
     for index, size in enumerate(input_shape[2:]):
         form = padding if isinstance(padding, str) else padding[index]
         place = (kernel[index], stride[index], dilation[index], form)
-        axes.append(_axis(index, size, *place, rounding, repeats))
+        axes.append(_axis(index, size, *place, rounding, repeats, least))
     return tuple(axes)
 
 
@@ -414,6 +431,7 @@ def _axis(
     padding: str | tuple[int, int],
     rounding: str,
     repeats: bool,
+    least: int,
 ) -> Axis:
     extent = dilation * (kernel - 1) + 1
     before, after = _same(size, extent, stride, padding) if isinstance(padding, str) else padding
@@ -421,7 +439,7 @@ def _axis(
     out = (room + (0 if rounding == "floor" else stride - 1)) // stride + 1
     if rounding == "ceil" and (out - 1) * stride >= size + before + (after if repeats else 0):
         out -= 1  # a window may not start beyond the input
-    if out < 1:
+    if out < least:
         raise ShapeError(
             f"kernel_size: a window of {extent} elements (kernel {kernel}, dilation {dilation}) "
             f"does not fit spatial dimension {index} of {size} elements, "

@@ -180,7 +180,7 @@ def sizes(name: str, value: Any, given: Ints) -> Ints:
             f"{name}: expected an integer, None or {len(given)} of them, got {value!r}"
         )
     return tuple(
-        size if item is None else integer(name, item)
+        size if item is None else integer(name, item, 0)
         for item, size in zip(items, given, strict=True)
     )
 

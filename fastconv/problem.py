@@ -154,6 +154,12 @@ class Problem:
         return " ".join(word for word in _words(self) if word)
 
     @cached_property
+    def empty(self) -> bool:
+        """Whether there is nothing to compute: no elements on one side, not only for no samples."""
+        geometry = self.geometry
+        return 0 in geometry.input_shape[1:] or 0 in geometry.output_shape[1:]
+
+    @cached_property
     def conv(self) -> ConvGeometry:
         """The geometry of a convolution."""
         return cast(ConvGeometry, self.geometry)
@@ -290,6 +296,8 @@ class Problem:
     @cached_property
     def flops(self) -> int:
         """Operations of the direct algorithm: 2 per multiply-add, 1 per reduction."""
+        if self.empty:
+            return 0
         if isinstance(self.geometry, ConvGeometry):
             return 2 * self.geometry.multiply_adds
         if isinstance(self.geometry, ScatterGeometry):

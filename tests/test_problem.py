@@ -181,7 +181,7 @@ MALFORMED = [
 IMPOSSIBLE = [
     "conv forward x=3 w=1 float32",
     "conv forward x=1x1 w=1x1 float32",
-    "conv forward x=1x0x3 w=1x0x1 float32",
+    "max_pool forward x=1x0x3 k=1 float32",
     "conv forward x=1x-1x3 w=1x-1x1 float32",
     "conv forward x=-1x1x3 w=1x1x1 float32",
     "conv forward x=1x1x3 w=-1x1x1 float32",
@@ -201,9 +201,9 @@ IMPOSSIBLE = [
     "scatter forward x=3 o=1 float32",
     "scatter forward x=1x1x3 o=1x1 float32",
     "scatter forward x=1x1x0 o=1 float32",
-    "scatter forward x=1x1x3 o=0 float32",
     "scatter forward x=1x1x3 o=-1 float32",
-    "adaptive_max_pool forward x=1x1x3 o=0 float32",
+    "scatter forward x=1x1x3 o=-1 float32",
+    "adaptive_max_pool forward x=1x1x3 o=-1 float32",
     "fractional_max_pool forward x=1x1x3 o=3 k=2 float32",
     "unpool forward x=1x1x0 o=1 float32",
 ]

@@ -117,7 +117,7 @@ def adaptive_max_pool1d_backward(
     >>> F.adaptive_max_pool1d_backward(np.ones_like(y), indices, x.shape).ravel()
     array([0., 1.])
     """
-    return scatter_back(1, grad_output, indices, input_size, layout)
+    return scatter_back(1, grad_output, indices, input_size, layout, "first")
 
 
 @overload
@@ -221,7 +221,7 @@ def adaptive_max_pool2d_backward(
     >>> F.adaptive_max_pool2d_backward(np.ones_like(y), indices, x.shape).ravel()
     array([0., 0., 0., 1.])
     """
-    return scatter_back(2, grad_output, indices, input_size, layout)
+    return scatter_back(2, grad_output, indices, input_size, layout, "first")
 
 
 @overload
@@ -324,7 +324,7 @@ def adaptive_max_pool3d_backward(
     >>> F.adaptive_max_pool3d_backward(np.ones_like(y), indices, x.shape).ravel()
     array([0., 0., 0., 0., 0., 0., 0., 1.])
     """
-    return scatter_back(3, grad_output, indices, input_size, layout)
+    return scatter_back(3, grad_output, indices, input_size, layout, "first")
 
 
 def adaptive_avg_pool1d(
@@ -557,7 +557,9 @@ def adaptive_problem(
     **options: Any,
 ) -> Problem:
     """Return the problem of an adaptive pool on an input's shape."""
-    full = batched_shape("input", channels_second(input, rank, layout), rank)
+    # averages of no channels are PyTorch's in up to two dimensions
+    empty = "channels" if operation == "adaptive_avg_pool" and rank < 3 else "first"
+    full = batched_shape("input", channels_second(input, rank, layout), rank, empty)
     out = parameters.sizes("output_size", output_size, full[2:])
     geometry = adaptive_geometry(full, out)
     return Problem(operation, "forward", geometry, dtype, layout=layout, **options)
@@ -567,7 +569,7 @@ def adaptive_gradient_problem(
     rank: int, grad_output: Ints, input_size: Ints, dtype: np.dtype[Any], layout: str
 ) -> Problem:
     """Return the problem of an adaptive average's gradient on two shapes."""
-    full, out = planes_shapes(rank, grad_output, input_size, layout)
+    full, out = planes_shapes(rank, grad_output, input_size, layout, empty="first")
     geometry = adaptive_geometry(full, out)
     return Problem("adaptive_avg_pool", "input_gradient", geometry, dtype, layout=layout)
 

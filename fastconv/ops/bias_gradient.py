@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastconv import parameters
 from fastconv.dtypes import Array, promoted
-from fastconv.ops.call import solve, with_batch
+from fastconv.ops.call import solve
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.problem import Problem
 
@@ -137,6 +137,8 @@ def bias_problem(
     last = parameters.layout(layout) == "channels_last"
     place = len(shape) - 1 if last else len(shape) - rank - 1
     input_shape = tuple(1 if axis == place else size for axis, size in enumerate(shape))
+    if len(input_shape) in (rank + 1, rank + 2) and 0 in shape[-rank - last : len(shape) - last]:
+        input_shape = (0,) + (1,) * (rank + 1)  # there is nothing to sum, as for no samples
     weight = (shape[place] if 0 <= place < len(shape) else 1, 1, *(1,) * rank)
     return conv_problem(
         *("weight_gradient", rank, input_shape, weight, 1, 0, 1, 1, dtype),
@@ -152,4 +154,4 @@ def _bias_gradient(
     problem = bias_problem(rank, gy.shape, gy.dtype, layout, acc_dtype)
     shape = problem.x_shape
     ones = np.broadcast_to(np.ones((1, *shape[1:]), gy.dtype), shape)  # one sample's suffice
-    return solve(problem, (ones, with_batch(gy, rank))).reshape(-1)
+    return solve(problem, (ones, gy.reshape(problem.y_shape))).reshape(-1)

@@ -67,7 +67,7 @@ def _cached(
     padding_mode: str,
     acc: Dtype | None,
 ) -> Problem:
-    shape = batched_shape("input", input, rank)
+    shape = batched_shape("input", input, rank, "sums")
     geometry = conv_geometry(shape, weight, stride, padding, dilation, groups)
     check_padding_mode(geometry.axes, padding_mode)
     return Problem(

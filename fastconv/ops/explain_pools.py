@@ -85,11 +85,11 @@ def _fractional(rank: int, a: Arguments) -> Problem:
     return fractional_pool.fractional_problem(rank, *place, indices=indices, nan=nan)
 
 
-def _scatter(rank: int, a: Arguments) -> Problem:
+def _scatter(rank: int, a: Arguments, empty: str = "batch") -> Problem:
     shape = shape_of(a, "grad_output")
     check_shape("indices", shape_of(a, "indices"), shape, "as grad_output")
     place = (shape, shape_of(a, "input_size"), a["dtype"], parameters.layout(a["layout"]))
-    return pool_call.scatter_problem(rank, *place)
+    return pool_call.scatter_problem(rank, *place, empty)
 
 
 def _unpool(rank: int, a: Arguments) -> Problem:
@@ -142,7 +142,7 @@ def _of_rank(rank: int) -> dict[str, tuple[Callable[..., Any], Builder]]:
             adaptive_pool,
             lambda a: _adaptive(rank, "adaptive_max_pool", a),
         ),
-        "adaptive_max_pool{}d_backward": (adaptive_pool, scatter),
+        "adaptive_max_pool{}d_backward": (adaptive_pool, lambda a: _scatter(rank, a, "first")),
         "adaptive_avg_pool{}d": (
             adaptive_pool,
             lambda a: _adaptive(rank, "adaptive_avg_pool", a),
@@ -153,7 +153,10 @@ def _of_rank(rank: int) -> dict[str, tuple[Callable[..., Any], Builder]]:
     }
     if rank > 1:
         builders["fractional_max_pool{}d"] = (fractional_pool, lambda a: _fractional(rank, a))
-        builders["fractional_max_pool{}d_backward"] = (fractional_pool, scatter)
+        builders["fractional_max_pool{}d_backward"] = (
+            fractional_pool,
+            lambda a: _scatter(rank, a, "all"),
+        )
     return {
         name.format(rank): (getattr(module, name.format(rank)), build)
         for name, (module, build) in builders.items()

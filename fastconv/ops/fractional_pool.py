@@ -141,7 +141,7 @@ def fractional_max_pool2d_backward(
     >>> F.fractional_max_pool2d_backward(y, indices, x.shape).ravel()
     array([0., 1.])
     """
-    return scatter_back(2, grad_output, indices, input_size, layout)
+    return scatter_back(2, grad_output, indices, input_size, layout, "all")
 
 
 @overload
@@ -267,7 +267,7 @@ def fractional_max_pool3d_backward(
     >>> F.fractional_max_pool3d_backward(y, indices, x.shape).ravel()
     array([0., 1.])
     """
-    return scatter_back(3, grad_output, indices, input_size, layout)
+    return scatter_back(3, grad_output, indices, input_size, layout, "all")
 
 
 def fractional_problem(
@@ -281,14 +281,14 @@ def fractional_problem(
     **options: Any,
 ) -> Problem:
     """Return the problem of a fractional max pool on an input's shape."""
-    full = batched_shape("input", channels_second(input, rank, layout), rank)
+    full = batched_shape("input", channels_second(input, rank, layout), rank, "first")
     kernel = parameters.integers("kernel_size", kernel_size, rank)
     if output_size is not None:
-        out = parameters.integers("output_size", output_size, rank)
+        out = parameters.integers("output_size", output_size, rank, 0)
     elif output_ratio is not None:
         ratios = parameters.ratios("output_ratio", output_ratio, rank)
         parts = tuple(int(size * ratio) for size, ratio in zip(full[2:], ratios, strict=True))
-        out = parameters.integers("output_ratio", parts, rank)
+        out = parameters.integers("output_ratio", parts, rank, 0)
     else:
         raise ParameterError("output_size: neither it nor output_ratio is given")
     geometry = fractional_geometry(full, kernel, out)

@@ -290,7 +290,7 @@ def unpool_problem(
     layout: str,
 ) -> Problem:
     """Return the problem of undoing a max pool whose output has a shape."""
-    full = batched_shape("input", channels_second(input, rank, layout), rank)
+    full = batched_shape("input", channels_second(input, rank, layout), rank, "first")
     kernel = parameters.integers("kernel_size", kernel_size, rank)
     steps = kernel if stride is None else parameters.integers("stride", stride, rank)
     pads = parameters.padding_pairs("padding", padding, rank)
@@ -308,7 +308,13 @@ def gather_problem(
 ) -> Problem:
     """Return the problem of an unpool's gradient on two shapes."""
     full, out = planes_shapes(
-        rank, input_size, grad_output, layout, inner="input_size", outer="grad_output"
+        rank,
+        input_size,
+        grad_output,
+        layout,
+        inner="input_size",
+        outer="grad_output",
+        empty="first",
     )
     return Problem("gather", "forward", scatter_geometry(full, out), dtype, layout=layout)
 

@@ -69,10 +69,15 @@ def planes_shapes(
     layout: str,
     outer: str = "input_size",
     inner: str = "grad_output",
+    empty: str = "batch",
 ) -> tuple[Ints, Ints]:
-    """Return `(N, C, *sizes)` of planes, and the sizes of what belongs to places in them."""
-    full = batched_shape(outer, channels_second(planes, rank, layout), rank)
-    inside = batched_shape(inner, channels_second(out, rank, layout), rank)
+    """Return `(N, C, *sizes)` of planes, and the sizes of what belongs to places in them.
+
+    `empty` says what may be 0, as for `batched_shape`; "all" is of the places only.
+    """
+    first = "first" if empty == "all" else empty
+    full = batched_shape(outer, channels_second(planes, rank, layout), rank, first)
+    inside = batched_shape(inner, channels_second(out, rank, layout), rank, empty)
     if len(out) != len(planes) or full[:2] != inside[:2]:
         raise_leading(inner, outer, out, planes)
     return full, inside[2:]
@@ -85,10 +90,15 @@ def raise_leading(inner: str, outer: str, out: Ints, planes: Ints) -> None:
 
 @lru_cache(maxsize=4096)
 def scatter_problem(
-    rank: int, grad_output: Ints, input_size: Ints, dtype: np.dtype[Any], layout: str
+    rank: int,
+    grad_output: Ints,
+    input_size: Ints,
+    dtype: np.dtype[Any],
+    layout: str,
+    empty: str = "batch",
 ) -> Problem:
     """Return the problem of a max pool's gradient on two shapes."""
-    full, out = planes_shapes(rank, grad_output, input_size, layout)
+    full, out = planes_shapes(rank, grad_output, input_size, layout, empty=empty)
     return Problem("scatter", "forward", scatter_geometry(full, out), dtype, layout=layout)
 
 
@@ -98,11 +108,12 @@ def scatter_back(
     indices: npt.ArrayLike,
     input_size: Sequence[int],
     layout: str,
+    empty: str = "batch",
 ) -> Array:
     """Add gradients where the indices of a pool say that its results came from."""
     (gy,) = promoted(grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
-    problem = scatter_problem(rank, gy.shape, shape, gy.dtype, parameters.layout(layout))
+    problem = scatter_problem(rank, gy.shape, shape, gy.dtype, parameters.layout(layout), empty)
     places = checked_places(indices, gy.shape, "grad_output", problem)
     inputs = with_batch(gy, rank), with_batch(places, rank)
     return like_input(solve(problem, inputs), shape, rank)

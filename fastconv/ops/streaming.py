@@ -183,7 +183,7 @@ def _in_chunks(whole: Array, w: Array, b: Array | None, problem: Problem) -> Arr
     geometry = problem.conv
     reach = geometry.axes[0].extent - 1
     length = whole.shape[-1] - reach
-    y = np.empty((whole.shape[0], geometry.out_channels, length), problem.result_dtype)
+    y = np.empty((*geometry.output_shape[:2], length), problem.result_dtype)
     with settings(algorithm=steady_algorithm(problem)):
         for start in range(0, length, CHUNK):
             stop = min(length, start + CHUNK)

@@ -97,7 +97,7 @@ def _cached(
     layout: str,
     acc: Dtype | None,
 ) -> Problem:
-    shape = batched_shape("input", input, rank)
+    shape = batched_shape("input", input, rank, "sums")
     place = (stride, padding, output_padding, dilation, groups, output_size)
     geometry = transposed_geometry(shape, weight, *place)
     return Problem(

@@ -117,6 +117,10 @@ class Plan:
         if self._quiet:
             self._run(inputs, outputs)
             return
+        if self.problem.empty:
+            for output in outputs:
+                output.fill(0)
+            return
         check_sums(self.problem, inputs)
         with np.errstate(all="ignore"):
             if self.limits_blas:
@@ -246,6 +250,8 @@ class Plan:
     @cached_property
     def _quiet(self) -> bool:
         """Whether nothing can warn, nor use BLAS: to set either takes longer than some kernels."""
+        if self.problem.empty:
+            return False
         compiled = getattr(self.chosen, "compiled", False)
         if sums_integers(self.problem):
             return False

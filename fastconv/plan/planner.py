@@ -58,6 +58,8 @@ def _plan(problem: Problem, settings: Settings) -> Plan:
 def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str | None:
     if settings.algorithm not in (None, algorithm.name):
         return f"settings ask for {settings.algorithm}"
+    if problem.empty:
+        return None if algorithm.name == "naive" else "there is nothing to compute"
     reason = algorithm.rejects(problem.on_padded)
     if reason is not None:
         return reason
@@ -72,6 +74,8 @@ def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str 
 
 def _scratch(algorithm: Algorithm, problem: Problem, limit: int) -> int:
     """Count what the algorithm needs, and the arrays again where they are transposed for it."""
+    if problem.empty:
+        return 0
     needed = algorithm.scratch(problem, limit)
     if is_native(algorithm, problem) or takes_views(algorithm, problem):
         return needed
