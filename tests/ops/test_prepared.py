@@ -231,7 +231,7 @@ def test_the_reference_runs_the_loops_whatever_the_settings(monkeypatch):
 BAD = {
     "rank": (lambda: F.prepare_conv(ints(2, 3)), ShapeError, r"^weight: .*\(2, 3\)"),
     "rank-4": (lambda: F.prepare_conv(ints(*[1] * 6)), ShapeError, "^weight: "),
-    "no-channels": (lambda: F.prepare_conv(np.ones((2, 0, 3))), ShapeError, "at least 1"),
+    "no-taps": (lambda: F.prepare_conv(np.ones((2, 2, 0))), ShapeError, "at least 1"),
     "no-filters": (lambda: F.prepare_conv(np.ones((0, 2, 3))), ShapeError, "^weight: "),
     "groups": (lambda: F.prepare_conv(ints(3, 1, 3), groups=2), ShapeError, "^groups: 2"),
     "groups-0": (lambda: F.prepare_conv(ints(3, 1, 3), groups=0), ParameterError, "^groups: "),
