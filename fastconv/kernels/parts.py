@@ -31,8 +31,8 @@ def shared(loops: Callable, variant: str) -> Callable:
     the same arrays: whether it is the caller; the state, zeros at first; where each part begins,
     and the end; the bell; how often to look out; and all arguments but the range. It returns when
     no part is left to the caller and all helpers are done, or it has looked out for that often
-    enough: whether they are. A helper that comes too late, when the call is closed, does nothing;
-    one that is done looks out for the bell.
+    enough: whether they are. A helper that is done, or comes too late, when the call is closed,
+    looks out for the bell.
     """
     whole = kernel(loops, variant)
 
@@ -42,7 +42,7 @@ def shared(loops: Callable, variant: str) -> Callable:
             _add(bell, 0, 1)
         elif _add(state, ENTERED, 1) >= CLOSED:
             _add(state, ENTERED, -1)
-            return False
+            return _changes(bell, heard, looks)
         while True:
             part = _add(state, TAKEN, 1)
             if part >= bounds.size - 1:

@@ -78,13 +78,14 @@ class _CompiledJob(_Job):
         self._run(True, PATIENCE_SECONDS)
 
     def help(self) -> None:
-        if self.closed:
-            return
-        try:
-            self._run(False, LOOKOUT_SECONDS)
-        except BaseException as failure:
-            from fastconv.kernels import parts
+        from fastconv.kernels import parts
 
+        try:
+            if self.closed:  # to sleep now would be to come too late again
+                parts.look_out(_bell, _looks(LOOKOUT_SECONDS))
+            else:
+                self._run(False, LOOKOUT_SECONDS)
+        except BaseException as failure:
             self.failures.append(failure)
             parts.leave(self._state)
 
@@ -93,11 +94,15 @@ class _CompiledJob(_Job):
             self._state[1] += CLOSED
 
     def _run(self, caller: bool, seconds: float) -> None:
-        from fastconv.kernels.parts import looks_per_second
-
         loops, arguments = self._call
-        looks = int(looks_per_second() * seconds) if len(_workers) < cores() else 0
-        loops.parts(caller, self._state, self._bounds, _bell, looks, *arguments)
+        loops.parts(caller, self._state, self._bounds, _bell, _looks(seconds), *arguments)
+
+
+def _looks(seconds: float) -> int:
+    """Return how often to look out; never where a core would be kept from another's work."""
+    from fastconv.kernels.parts import looks_per_second
+
+    return int(looks_per_second() * seconds) if len(_workers) < cores() else 0
 
 
 class _PlainJob(_Job):
