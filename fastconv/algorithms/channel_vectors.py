@@ -24,7 +24,7 @@ from fastconv.algorithms.implicit_gemm import (
     SERIAL_FLOPS,
     issued_vectors,
 )
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import share
@@ -57,15 +57,10 @@ class ChannelVectors:
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept convolutions forward whose positions would leave vectors unused."""
-        if problem.operation != "conv" or problem.direction != "forward":
-            return f"solves conv forward, not {problem.operation} {problem.direction}"
-        if problem.not_compiled is not None:
-            return problem.not_compiled
-        if not numba_installed():
-            return "Numba is not installed (pip install numba)"
+        reason = refusal(problem, MOST_AXES)
+        if reason is not None:
+            return reason
         geometry = problem.conv
-        if geometry.rank > MOST_AXES:
-            return f"written for up to {MOST_AXES} spatial dimensions"
         if geometry.positions > MOST_POSITIONS:
             return f"{geometry.positions} positions fill vectors well"
         if geometry.k < FEWEST_TERMS:

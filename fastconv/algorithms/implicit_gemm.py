@@ -18,7 +18,7 @@ import numpy as np
 from fastconv import memory
 from fastconv.activations import code_of
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import share
@@ -53,15 +53,10 @@ class ImplicitGemm:
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept convolutions forward; a channel on its own has no use for a matrix multiply."""
-        if problem.operation != "conv" or problem.direction != "forward":
-            return f"solves conv forward, not {problem.operation} {problem.direction}"
-        if problem.not_compiled is not None:
-            return problem.not_compiled
-        if not numba_installed():
-            return "Numba is not installed (pip install numba)"
+        reason = refusal(problem, MOST_AXES)
+        if reason is not None:
+            return reason
         geometry = problem.conv
-        if geometry.rank > MOST_AXES:
-            return f"written for up to {MOST_AXES} spatial dimensions"
         if geometry.positions == 1:
             return "one position would leave vectors of positions all but empty"
         if geometry.taps * math.prod(Image(geometry.axes).sizes) > MOST_TABLE:

@@ -1,7 +1,9 @@
-"""Whether there is a compiler."""
+"""Whether there is a compiler, and what all it compiles for convolutions refuses."""
 
 import importlib.util
 from functools import cache
+
+from fastconv.problem import Problem
 
 
 @cache
@@ -11,3 +13,16 @@ def numba_installed() -> bool:
         return importlib.util.find_spec("numba") is not None
     except (ImportError, ValueError):  # blocked, or half imported
         return False
+
+
+def refusal(problem: Problem, most_axes: int) -> str | None:
+    """Return why no generated code convolves, forward and over so many axes, or None if it can."""
+    if problem.operation != "conv" or problem.direction != "forward":
+        return f"solves conv forward, not {problem.operation} {problem.direction}"
+    if problem.not_compiled is not None:
+        return problem.not_compiled
+    if not numba_installed():
+        return "Numba is not installed (pip install numba)"
+    if problem.conv.rank > most_axes:
+        return f"written for up to {most_axes} spatial dimensions"
+    return None

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from fastconv import activations, parameters
 from fastconv.dtypes import Dtype, accumulator
 from fastconv.geometry import batched_shape, check_padding_mode, conv_geometry
+from fastconv.ops.pool_problem import channels_second
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Problem
 
@@ -32,8 +33,7 @@ def conv_problem(
 
     `input` is in the order of the layout; a problem always has the channels second.
     """
-    if parameters.layout(layout) != "channels_first" and len(input) > rank:
-        input = (*input[: -rank - 1], input[-1], *input[-rank - 1 : -1])
+    input = channels_second(input, rank, layout)
     return _cached(
         direction,
         rank,

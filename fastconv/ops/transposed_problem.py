@@ -15,6 +15,7 @@ from fastconv import activations, parameters
 from fastconv.dtypes import Dtype, accumulator
 from fastconv.errors import ParameterError
 from fastconv.geometry import batched_shape, transposed_geometry
+from fastconv.ops.pool_problem import channels_second
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Problem
 
@@ -57,8 +58,7 @@ def transposed_problem(
                 f"output_padding: expected less than the stride {step} or the dilation {jump}, "
                 f"got {given}"
             )
-    if parameters.layout(layout) == "channels_last" and len(input) > rank:
-        input = (*input[: -rank - 1], input[-1], *input[-rank - 1 : -1])
+    input = channels_second(input, rank, layout)
     return _cached(
         *(direction, rank, input, weight, steps, form, more, jumps),
         parameters.integer("groups", groups),
