@@ -86,7 +86,7 @@ class ChannelVectors:
         """Return weight and bias as the tiles read them, to be used by any number of runs."""
         engine, geometry = _engine(problem), problem.conv
         panels = np.empty(geometry.groups * engine.group_size, problem.dtype)
-        engine.pack(weight, panels, engine.table, 1)
+        engine.pack(weight, panels, engine.part(), 1)
         key = (self.name, problem.dtype, engine.widths)
         return Packed(weight, panels, _packed_bias(problem, bias), key)
 
@@ -98,11 +98,12 @@ class ChannelVectors:
         if geometry.padded or not geometry.batch:
             return lambda x, y: self.run(problem, (x, weight, None), (y,), limit, threads)
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
-        items, table = engine.cut(geometry.batch, engine.table, threads)
+        items, shares = engine.cut(geometry.batch, engine.part(), threads)
+        loops, table = engine.loops, engine.table
 
         def solve(x: Array, y: Array) -> None:
-            arrays = (ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1), table)
-            share(engine.loops, arrays, items, threads)
+            arrays = (ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1))
+            share(loops, (*arrays, table, shares), items, threads)
 
         return solve
 
@@ -126,8 +127,13 @@ class ChannelVectors:
             target = flat_y[start * per_sample : (start + count) * per_sample]
             image = read(ready(x[start : start + count]))
             for part, panels in engine.weights(w, threads):
-                items, table = engine.cut(count, part, threads)
-                share(engine.loops, (image, panels, bias, target, table), items, threads)
+                items, shares = engine.cut(count, part, threads)
+                arrays = (image, panels, bias, target, engine.table, shares)
+                share(engine.loops, arrays, items, threads)
+
+
+Part = tuple[int, int, int]
+"""How many panels, the place of the first in the table, and what is added to places of weights."""
 
 
 @dataclass(frozen=True)
@@ -179,46 +185,42 @@ class _Engine:
         vectors = max(sum(self.widths[start : start + self.chunk]) for start in starts)
         return self.geometry.groups * vectors * self.lanes * self.geometry.k
 
-    def weights(self, w: Array | Packed, threads: int) -> Iterator[tuple[Array, Array]]:
-        """Yield tables of some panels, and their packed weights."""
+    def weights(self, w: Array | Packed, threads: int) -> Iterator[tuple[Part, Array]]:
+        """Yield parts of the panels, and their packed weights."""
         if isinstance(w, Packed):
-            yield self.table, w.panels
+            yield self.part(), w.panels
             return
         buffer = memory.empty((self.chunk_elements,), w.dtype)
         for first in range(0, len(self.widths), self.chunk):
-            table = self._part(first, min(self.chunk, len(self.widths) - first))
-            self.pack(w, buffer, table, threads)
-            yield table, buffer
+            part = self.part(first, self.chunk)
+            self.pack(w, buffer, part, threads)
+            yield part, buffer
 
-    def _part(self, first: int, count: int) -> Array:
-        """Return the table of some panels, which alone have been packed."""
-        from fastconv.kernels.channels import HEADER, PANEL_WORDS
+    def part(self, first: int = 0, most: int | None = None) -> Part:
+        """Return some panels, whose weights alone are packed, or all."""
+        from fastconv.kernels.channels import HEADER_WORDS, PANEL_WORDS
 
-        table = self.table.copy()
-        table[HEADER.index("panels")] = count
-        table[HEADER.index("panel_table")] += first * PANEL_WORDS
+        rest = len(self.widths) - first
         before = sum(self.widths[:first]) * self.lanes * self.geometry.k
-        table[HEADER.index("w_start")] = -before
-        return table
+        count = rest if most is None else min(most, rest)
+        return count, HEADER_WORDS + first * PANEL_WORDS, -before
 
-    def pack(self, w: Array, packed: Array, table: Array, threads: int) -> None:
-        """Pack the panels of a table."""
-        from fastconv.kernels.channels import HEADER
-
+    def pack(self, w: Array, packed: Array, part: Part, threads: int) -> None:
+        """Pack some panels."""
         terms = np.arange(self.geometry.k, dtype=np.int64)
-        items = self.geometry.groups * int(table[HEADER.index("panels")])
-        share(self.pack_columns, (ready(w).reshape(-1), packed, terms, table), items, threads)
+        arrays = (ready(w).reshape(-1), packed, terms, self.table, (*part, 0))
+        share(self.pack_columns, arrays, self.geometry.groups * part[0], threads)
 
-    def cut(self, samples: int, table: Array, threads: int) -> tuple[int, Array]:
-        """Return the number of items that threads can share, and the table that says so."""
-        from fastconv.kernels.channels import HEADER
-
-        outer = samples * self.geometry.groups * int(table[HEADER.index("panels")])
-        tiles = int(table[HEADER.index("tiles")])
+    def cut(self, samples: int, part: Part, threads: int) -> tuple[int, tuple[int, ...]]:
+        """Return the number of items that threads can share, and how the loops find them."""
+        outer, tiles = samples * self.geometry.groups * part[0], self.tiles
         run = tiles if threads == 1 else -(-tiles // -(-ITEMS_PER_THREAD * threads // outer))
-        table = table.copy()
-        table[HEADER.index("run")] = run
-        return outer * -(-tiles // run), table
+        return outer * -(-tiles // run), (*part, run)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of positions."""
+        return -(-self.geometry.positions // self.rows)
 
     def reader(self, samples: int, dtype: np.dtype[Any], threads: int) -> Callable[[Array], Array]:
         """Return what makes the flat input of up to so many samples: itself, or a padded copy."""
@@ -267,8 +269,6 @@ def _engine(problem: Problem) -> _Engine:
     header = {
         "tiles": len(places) // rows,
         "places": shifts_place + len(shifts),
-        "panels": len(widths),
-        "panel_table": channels.HEADER_WORDS,
         "segments": segments_place,
         "segments_end": shifts_place,
         "x_group": geometry.channels // geometry.groups * plane,
@@ -278,8 +278,6 @@ def _engine(problem: Problem) -> _Engine:
         "rows": geometry.m,
         "groups": geometry.groups,
         "group_size": first * geometry.k,
-        "run": 0,
-        "w_start": 0,
     }
     words = [header[name] for name in channels.HEADER] + panels + segments
     table = np.concatenate([np.array(words, np.int64), shifts, places])

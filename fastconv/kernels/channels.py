@@ -22,23 +22,21 @@ from fastconv.kernels.widths import any_width
 HEADER = (
     "tiles",
     "places",
-    "panels",
-    "panel_table",
+    "rows",
+    "groups",
     "segments",
     "segments_end",
     "x_group",
     "x_sample",
     "positions",
     "activation",
-    "rows",
-    "groups",
     "group_size",
-    "run",
-    "w_start",
 )
-"""The first integers of a table, in order. `rows` are output channels of a group; `run` is how many
-tiles an item has; `w_start` is added to places in the packed weights, of which there may be some
-panels only. The places of a tile's rows stand at `places`, those of the next tile after."""
+"""The first integers of a table, in order. `rows` are output channels of a group. The places of a
+tile's rows stand at `places`, those of the next tile after.
+
+Besides, loops take *shares*: how many panels, the place of the first in the table, what is added to
+places in the packed weights, of which there may be some panels only, and the tiles of an item."""
 HEADER_WORDS = len(HEADER)
 PANEL_WORDS = 4
 """Words of a panel: vectors, first output channel, place in the packed weights, columns."""
@@ -56,10 +54,10 @@ def channel_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
     run_tile = any_width(tiles, widths, f"channels-{name}")
     finish = finisher(dtype_name)
 
-    def conv(x, w, bias, y, table, first_item, last_item):
-        tiles, places, panels, panel_table = table[0], table[1], table[2], table[3]
-        positions, m, groups, group_size = table[8], table[10], table[11], table[12]
-        run = table[13]
+    def conv(x, w, bias, y, table, shares, first_item, last_item):
+        tiles, places = table[0], table[1]
+        panels, panel_table, w_first, run = shares
+        positions, m, groups, group_size = table[8], table[2], table[3], table[10]
         runs = (tiles + run - 1) // run
         for item in range(first_item, last_item):
             outer, first_tile = item // runs, item % runs * run
@@ -68,7 +66,7 @@ def channel_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
             panel = panel_table + p * PANEL_WORDS
             channel = g * m + table[panel + 1]
             x_start = sample * table[7] + g * table[6]
-            w_start = table[14] + g * group_size
+            w_start = w_first + g * group_size
             y_start = (sample * groups * m + channel) * positions
             last_tile = min(tiles, first_tile + run)
             for tile in range(first_tile, last_tile):
@@ -99,15 +97,16 @@ def column_packer(dtype_name: str):
     together = min(lanes, MOST_TOGETHER)
     turn = make_turn(np.dtype(dtype_name), lanes, together)
 
-    def pack_columns(w, packed, terms, table, first, last):
-        panels, m, group_size = table[2], table[10], table[12]
+    def pack_columns(w, packed, terms, table, shares, first, last):
+        panels, panel_table, w_first, _ = shares
+        m, group_size = table[2], table[10]
         depth = terms.size
         for number in range(first, last):
             g, p = number // panels, number % panels
-            panel = table[3] + p * PANEL_WORDS
+            panel = panel_table + p * PANEL_WORDS
             columns, valid = table[panel] * lanes, table[panel + 3]
             source = (g * m + table[panel + 1]) * depth
-            target = table[14] + g * group_size + table[panel + 2]
+            target = w_first + g * group_size + table[panel + 2]
             for c in range(0, columns, together):
                 for k in range(0, depth, lanes):
                     turn(
