@@ -14,8 +14,8 @@ import queue
 import sys
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,113 +24,58 @@ from fastconv.kernels import place
 SMALLEST_SHARE = 48
 """Parts are at least an item, and the items over this."""
 LOOKOUT_SECONDS = 0.0003
-"""How long a worker looks out for another call before it sleeps; so long it may keep arrays."""
-PATIENCE_SECONDS = 0.002
-"""How long a caller looks out for the workers' end before it sleeps now and then."""
+"""How long a worker looks out for another call before it sleeps."""
 NAP_SECONDS = 0.00005
-
-CLOSED = 2**32
+MOST_WORKERS = 256
+BOX_WORDS, AWAKE = 16, 1
 """As in `kernels.parts`, which is not imported before it is needed, for it imports Numba."""
 
+_boxes = np.zeros(MOST_WORKERS * BOX_WORDS, np.int64)
+"""Where workers find what to do: see `kernels.parts`."""
 _workers: list["_Worker"] = []
+_numbers = list(reversed(range(MOST_WORKERS)))
+"""Boxes without a worker, the first at the end."""
 
 
-class _Job(ABC):
-    """The items of one call, and who is at work on them."""
+class _Job:
+    """The items of one call whose loops meet at the GIL, and who is at work on them."""
 
     def __init__(self, loops: Callable, arguments: tuple, bounds: np.ndarray) -> None:
         self._call = (loops, arguments)
         self._bounds = bounds
-        self._state = np.zeros(3, np.int64)
-        self.failures: list[BaseException] = []
-
-    @abstractmethod
-    def lead(self) -> None:
-        """Take parts until none is left, then let nobody in any more."""
-
-    @abstractmethod
-    def help(self) -> None:
-        """Take parts until none is left, unless the call is over already."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let nobody in any more, if that has not been done."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether the caller has seen the end of the parts."""
-        return bool(self._state[1] >= CLOSED)
-
-    def end(self) -> None:
-        """Wait for those inside, through any interrupt, and let go of the arrays."""
-        while self._state[2] < self._state[1] % CLOSED:
-            try:
-                time.sleep(NAP_SECONDS)
-            except BaseException as interrupt:
-                self.failures.append(interrupt)
-        del self._call  # a worker may find this job much later
-
-
-class _CompiledJob(_Job):
-    """Loops that were made by `kernels.parts.shared`."""
-
-    def lead(self) -> None:
-        self._run(True, PATIENCE_SECONDS)
-
-    def help(self) -> None:
-        from fastconv.kernels import parts
-
-        try:
-            if self.closed:  # to sleep now would be to come too late again
-                parts.look_out(_bell, _looks(LOOKOUT_SECONDS))
-            else:
-                self._run(False, LOOKOUT_SECONDS)
-        except BaseException as failure:
-            self.failures.append(failure)
-            parts.leave(self._state)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._state[1] += CLOSED
-
-    def _run(self, caller: bool, seconds: float) -> None:
-        loops, arguments = self._call
-        loops.parts(caller, self._state, self._bounds, _bell, _looks(seconds), *arguments)
-
-
-def _looks(seconds: float) -> int:
-    """Return how often to look out; never where a core would be kept from another's work."""
-    from fastconv.kernels.parts import looks_per_second
-
-    return int(looks_per_second() * seconds) if len(_workers) < cores() else 0
-
-
-class _PlainJob(_Job):
-    """Loops of any other kind, which meet at the GIL."""
-
-    def __init__(self, *call) -> None:
-        super().__init__(*call)
         self._next = itertools.count()  # the GIL makes taking from it one step
         self._lock = threading.Lock()
+        self._entered = self._finished = 0
+        self.closed = False
+        self.failures: list[BaseException] = []
 
     def lead(self) -> None:
+        """Take parts until none is left, then let nobody in any more."""
         self._work()
 
     def help(self) -> None:
+        """Take parts until none is left, unless the call is over already."""
         with self._lock:
             if self.closed:
                 return
-            self._state[1] += 1
+            self._entered += 1
         try:
             self._work()
         except BaseException as failure:
             self.failures.append(failure)
         with self._lock:
-            self._state[2] += 1
+            self._finished += 1
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """Let nobody in any more, wait for those inside, through any interrupt, and let go."""
         with self._lock:
-            self._state[1] += CLOSED
+            self.closed = True
+        while self._finished < self._entered:
+            try:
+                time.sleep(NAP_SECONDS)
+            except BaseException as interrupt:
+                self.failures.append(interrupt)
+        del self._call  # a worker may find this job much later
 
     def _work(self) -> None:
         (loops, arguments), bounds = self._call, self._bounds
@@ -141,33 +86,69 @@ class _PlainJob(_Job):
 
 
 class _Worker:
-    """A thread that helps with one job after the other."""
+    """A thread that helps with one call after the other."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._number = _numbers.pop()
+        self._box = self._number * BOX_WORDS
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._last: _Job | None = None
-        self._asleep = True
+        self._called = False
+        self._looks = 0
+        _boxes[self._box : self._box + BOX_WORDS] = 0
         self._thread = threading.Thread(target=self._work, name="fastconv", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            _numbers.append(self._number)
+            raise
 
     @property
     def free(self) -> bool:
         """Whether there is nothing it could be at work on."""
-        return self._jobs.empty() and (self._last is None or self._last.closed)
+        idle = self._jobs.empty() and (self._last is None or self._last.closed)
+        return idle and not _boxes[self._box]
+
+    def call(self) -> None:
+        """See that it looks at its box, now or soon."""
+        if not _boxes[self._box + AWAKE] and not self._called:
+            self._called = True
+            # Asked by the caller: it may use more cores than a worker that is kept away from one.
+            self._looks = _looks()
+            self._put(None)
 
     def start(self, job: _Job) -> None:
         """Ask for help, as soon as there is time; too late does no harm."""
-        core = place.here() if self._asleep else place.NOWHERE
+        if _boxes[self._box + AWAKE]:
+            from fastconv.kernels import parts
+
+            parts.call_out(_boxes, self._number)
+        self._put(job)
+
+    def _put(self, job: _Job | None) -> None:
+        core = place.here()
         if core != place.NOWHERE and self._thread.native_id is not None:
             place.keep_away(self._thread.native_id, core)
         self._jobs.put(job)
 
     def _work(self) -> None:
         while True:
-            self._asleep = True
-            self._last = self._jobs.get()
-            self._asleep = False
-            self._last.help()
+            job = self._jobs.get()
+            if job is not None:
+                self._last = job
+                job.help()
+                continue
+            from fastconv.kernels import parts
+
+            self._called = False
+            parts.serve(_boxes, self._number, self._looks)
+
+
+def _looks() -> int:
+    """Return how often to look out; never where a core would be kept from another's work."""
+    from fastconv.kernels.parts import looks_per_second
+
+    return int(looks_per_second() * LOOKOUT_SECONDS) if len(_workers) < cores() else 0
 
 
 def cores() -> int:
@@ -185,15 +166,29 @@ def share(loops: Callable, arguments: tuple, items: int, threads: int) -> None:
     if threads == 1 or items <= 1:  # small calls pass here: what follows takes longer than some do
         loops(*arguments, 0, items)
         return
-    kind = _CompiledJob if hasattr(loops, "parts") else _PlainJob
-    job = kind(loops, arguments, bounds(items, threads))
+    if hasattr(loops, "parts"):
+        _share_compiled(loops, arguments, items, threads)
+    else:
+        _share_plain(loops, arguments, items, threads)
+
+
+def _share_compiled(loops: Any, arguments: tuple, items: int, threads: int) -> None:
+    helpers = min(threads, items) - 1
+    for worker in _take(helpers):
+        worker.call()
+    workers = MOST_WORKERS - len(_numbers)
+    if loops.parts(_boxes, workers, helpers, bounds(items, threads), *arguments):
+        raise MemoryError("a thread of this call failed: there is not enough memory")
+
+
+def _share_plain(loops: Callable, arguments: tuple, items: int, threads: int) -> None:
+    job = _Job(loops, arguments, bounds(items, threads))
     try:
         for worker in _take(min(threads, items) - 1):
             worker.start(job)
         job.lead()
     except BaseException as failure:
         job.failures.append(failure)
-    job.close()
     job.end()
     if job.failures:
         raise job.failures[0]
@@ -226,16 +221,18 @@ def _take(count: int) -> list[_Worker]:
     ):
         try:
             _workers.append(_Worker())
-        except RuntimeError:  # there may be no more threads
+        except (RuntimeError, IndexError):  # there may be no more threads, or boxes
             break
     if len(_workers) == count:
         return _workers
     return sorted(_workers, key=lambda worker: not worker.free)[:count]
 
 
-_bell = np.zeros(1, np.int64)
-"""Rung by every call."""
+def _forget() -> None:
+    """Begin anew: in a forked child there are no workers."""
+    _workers.clear()
+    _numbers[:] = reversed(range(MOST_WORKERS))
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_workers.clear)
+    os.register_at_fork(after_in_child=_forget)

@@ -190,6 +190,104 @@ def test_a_worker_that_cannot_be_started_leaves_its_part_to_the_caller(monkeypat
     assert (counted(10, 4)[0] == 1).all()
 
 
+# Loops that were compiled to be shared, in which threads meet without the GIL.
+
+
+@pytest.fixture(scope="module")
+def counting():
+    pytest.importorskip("numba")
+    from fastconv.kernels.parts import shared
+
+    def counting(counts, turns, first, last):
+        for i in range(first, last):
+            for _ in range(turns):
+                counts[i] += 1
+
+    return shared(counting, "test")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7, 300])
+@pytest.mark.parametrize("items", [1, 2, 3, 63, 1000])
+def test_compiled_loops_do_every_item_once(counting, items, threads):
+    for turns in (1, 1000):
+        counts = np.zeros(items, np.int64)
+        share(counting, (counts, turns), items, threads)
+        assert (counts == turns).all()
+
+
+def test_many_callers_of_compiled_loops_at_once(counting):
+    together = threading.Barrier(THREADS)
+
+    def work(turn):
+        together.wait(PATIENCE)
+        for items in range(2 + turn, 200 + turn):
+            counts = np.zeros(items, np.int64)
+            share(counting, (counts, 50), items, 3)
+            if (counts != 50).any():
+                return False
+        return True
+
+    with ThreadPoolExecutor(THREADS) as executor:
+        assert all(executor.map(work, range(THREADS)))
+
+
+def test_nobody_has_the_arrays_of_a_call_that_is_over(counting):
+    counts = np.zeros(1000, np.int64)
+    before = sys.getrefcount(counts)
+    for _ in range(20):
+        share(counting, (counts, 10), 1000, 3)
+        assert sys.getrefcount(counts) == before
+
+
+@pytest.mark.skipif(cores() < 2, reason="where cores are few, nobody looks out")
+def test_a_worker_looks_out_for_the_next_call():
+    """It is kept off the caller's core, which must not count as having too few cores to look."""
+    pytest.importorskip("numba")
+    code = """
+import numpy as np
+import time
+from fastconv.kernels import pool
+from fastconv.kernels.parts import shared
+
+
+def counting(counts, first, last):
+    for i in range(first, last):
+        counts[i] += 1
+
+
+pool.LOOKOUT_SECONDS = 5
+loops = shared(counting, "test")
+awake = 0
+for _ in range(200):
+    pool.share(loops, (np.zeros(10),), 10, 2)
+    time.sleep(0.01)
+    awake += int(pool._boxes[pool.AWAKE])
+print(awake > 100)
+started = time.perf_counter()
+together = pool.threading.Barrier(2)
+pool.share(lambda first, last: together.wait(60), (), 2, 2)  # comes to a worker that looks out
+print(time.perf_counter() - started < 2)
+"""
+    assert python(code).split() == ["True", "True"]
+
+
+def test_memory_that_runs_out_in_a_thread_is_an_error_of_the_call():
+    pytest.importorskip("numba")
+    from fastconv.kernels.parts import shared
+
+    def greedy(counts, size, first, last):
+        for i in range(first, last):
+            counts[i] += np.empty(size, np.int64).size
+
+    loops = shared(greedy, "test")
+    counts = np.zeros(20, np.int64)
+    for threads in (2, 3):
+        with pytest.raises(MemoryError, match="not enough memory"):
+            share(loops, (counts, 2**58), 20, threads)
+    share(loops, (counts, 5), 20, 3)
+    assert (counts == 5).all()
+
+
 # Programs of their own: each compares bit for bit with what one thread computes. The convolutions
 # are large enough to be shared out.
 
