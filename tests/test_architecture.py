@@ -33,6 +33,7 @@ ROOMS = (
     "algorithms",
     "plan",
     "ops",
+    "dropin",
     "reference",
     "about",
     "__init__",
@@ -41,6 +42,7 @@ ROOMS = (
 )
 NOT_FOR_KERNELS = {"parameters", "geometry", "geometry_special", "planes", "dialects", "fields"}
 NOT_FOR_KERNELS |= {"problem", "bounds"}
+FOR_DROP_INS = {"errors", "parameters", "dtypes", "ops", "nn", "dropin"}
 DECORATORS = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "generated_jit"}
 FILE_LINES, FUNCTION_LINES = 400, 60
 
@@ -101,6 +103,17 @@ def test_imports_point_down(path):
     if room == "kernels":
         allowed -= NOT_FOR_KERNELS
     assert set(imported_rooms(TREES[path])) <= allowed
+
+
+def test_drop_ins_import_the_operators_only():
+    for path in (PACKAGE / "dropin").rglob("*.py"):
+        assert set(imported_rooms(TREES[path])) <= FOR_DROP_INS, path
+
+
+@EACH_FILE
+def test_only_the_command_imports_drop_ins(path):
+    if room_of(path) not in ("dropin", "cli", "__main__"):
+        assert "dropin" not in set(imported_rooms(TREES[path]))
 
 
 def test_the_import_check_sees_imports():
