@@ -14,6 +14,7 @@ from fastconv.errors import ShapeError
 from fastconv.parameters import LAYOUTS, NANS, PADDING_MODES, ROUNDINGS, Ints
 from fastconv.planes import PLANES
 from fastconv.problem import (
+    CONVOLUTIONS,
     DIRECTIONS,
     ORDERED,
     WITH_ACTIVATION,
@@ -35,7 +36,6 @@ PAIRS = [
     for operation, directions in DIRECTIONS.items()
     for direction in directions
 ]
-CONVOLUTIONS = ("conv", "local_conv", "deform_conv")
 
 
 def random_problems(seed: int) -> Iterator[Problem]:
@@ -182,13 +182,13 @@ def _dtype(
     """Draw a dtype, those of compiled kernels as often as all others together; an accumulator."""
     name = str(rng.choice(FLOATS if _coin(rng) else with_bfloat16()))
     row = row_of(name)
-    if operation == "deform_conv" or (operation == "local_conv" and name == "uint64"):
+    if operation == "deform_conv" and row.dtype.kind in "biuc":
         name = str(rng.choice(FLOATS))
         row = row_of(name)
     norms_only = operation == "lp_pool" and row.dtype.kind in "biu"
     if norms_only or (operation in (*ORDERED, "lp_pool") and row.dtype.kind == "c"):
         name, row = "float32", row_of("float32")
-    chooses = operation == "conv" or (operation, direction) == ("columns", "input_gradient")
+    chooses = operation in CONVOLUTIONS or (operation, direction) == ("columns", "input_gradient")
     if not chooses or (name != "uint64" and rng.random() < 0.8):
         return name, None
     kinds = "iu" if row.dtype.kind in "bu" else row.accumulator.kind  # negative sums need a sign
