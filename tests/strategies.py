@@ -4,7 +4,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from fastconv import DtypeError, ParameterError, Problem, ShapeError, dialects
-from fastconv.cli.generate import EXTREMES
+from fastconv.cli.generate import EXTREMES, WITH_INDICES
 from fastconv.cli.operands import exact_norm
 from fastconv.dtypes import with_bfloat16
 from fastconv.parameters import PADDING_MODES
@@ -72,8 +72,9 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
         words.append(f"k={_joined(kernel)}")
     if operation.endswith("pool") and operation not in PLANES:
         words.append(draw(st.sampled_from(["ceil=0", "ceil=1", "round=cover_all"])))
-    if operation in EXTREMES:
+    if operation in WITH_INDICES:
         words.append(f"indices={draw(st.integers(0, 1))}")
+    if operation in EXTREMES:
         words.append(f"nan={draw(st.sampled_from(['propagate', 'ignore']))}")
     if operation == "lp_pool":
         words.append(draw(st.sampled_from(["norm=1", "norm=2", "norm=inf"])))

@@ -30,7 +30,9 @@ MOST_WORK = 2_000_000
 SIZES = {1: 60, 2: 20, 3: 9, 4: 6}
 """Largest size of an axis, by rank."""
 EXTREMES = ("max_pool", "min_pool", "adaptive_max_pool", "fractional_max_pool")
-"""Pools that have indices, and a choice what NaN does."""
+"""Pools that have a choice what NaN does."""
+WITH_INDICES = (*EXTREMES, "quantile_pool")
+"""Pools that say where their elements come from."""
 PAIRS = [
     (cast(Operation, operation), direction)
     for operation, directions in DIRECTIONS.items()
@@ -81,7 +83,7 @@ def random_draft(rng: np.random.Generator) -> Draft:
         outputs=_small(rng, 3 if depthwise else 9),
         groups=groups,
         rounding=_one_of(rng, ROUNDINGS) if operation.endswith("pool") else ROUNDINGS[0],
-        indices=operation in EXTREMES and _coin(rng),
+        indices=operation in WITH_INDICES and _coin(rng),
         count_include_pad=not (average and _coin(rng)),
         divisor=_divisor(rng, dtype) if average and rng.random() < 0.2 else None,
         activation=_activation(rng, dtype) if (operation, direction) in WITH_ACTIVATION else None,

@@ -76,7 +76,8 @@ def cases():
         yield f"adaptive_max_pool{r}d", (x, 3), {"return_indices": True}
         yield f"adaptive_avg_pool{r}d", (x, (None, 2, 3)[:r]), {}
         gradient = (Array(2, 4, *(3,) * r), Array(2, 4, *(3,) * r, dtype=np.int64), (2, 4, *sizes))
-        for name in ("min", "adaptive_max", "fractional_max")[: 2 + (r > 1)]:
+        yield f"median_pool{r}d", (x, 3), {"return_indices": True, "layout": "channels_last"}
+        for name in ("min", "median", "quantile", "adaptive_max", "fractional_max")[: 4 + (r > 1)]:
             yield f"{name}_pool{r}d_backward", gradient, {}
         yield f"adaptive_avg_pool{r}d_backward", gradient[::2], {}
         if r > 1:
@@ -111,6 +112,14 @@ def cases():
     yield "causal_conv1d", (Array(2, 4, 9), Array(6, 2, 3), Array(6), 2, 2), {}
     yield "causal_conv1d", (Array(4, 5), Array(6, 4, 3)), {"activation": "relu"}
 
+    ones = Array(2, 3, 1, 1)
+    yield "global_avg_pool_backward", (ones, (2, 3, 9, 8)), {}
+    places = Array(2, 3, 1, 1, dtype=np.int64)
+    yield "global_max_pool_backward", (ones, places, (2, 3, 9, 8)), {}
+    yield "global_lp_pool_backward", (ones, Array(2, 3, 9, 8), ones, 3), {}
+    ones, x = Array(2, 1, 1, 1, 3), Array(2, 2, 3, 2, 3)
+    yield "global_lp_pool_backward", (ones, x, ones), {"layout": "channels_last"}
+    yield "global_avg_pool_backward", (ones, (2, 2, 3, 2, 3)), {"layout": "channels_last"}
     yield "global_avg_pool", (Array(2, 3, 9, 8),), {}
     yield "global_max_pool", (Array(2, 3, 4, 3, 2),), {"return_indices": True}
     yield "global_lp_pool", (Array(2, 9, 8, 3),), {"layout": "channels_last", "norm_type": 3}
