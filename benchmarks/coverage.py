@@ -361,7 +361,8 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
         NONE,
         "ndimage.percentile_filter",
         NONE,
-        "median_pool{1,2,3}d, quantile_pool{1,2,3}d",
+        "median_pool{1,2,3}d, median_pool{1,2,3}d_backward, "
+        "quantile_pool{1,2,3}d, quantile_pool{1,2,3}d_backward",
     ),
     (
         "lp pool",
@@ -415,7 +416,8 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
         "GlobalMaxPool, GlobalAveragePool, GlobalLpPool",
         NONE,
         "layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D",
-        "global_max_pool, global_avg_pool, global_lp_pool",
+        "global_max_pool, global_max_pool_backward, global_avg_pool, global_avg_pool_backward, "
+        "global_lp_pool, global_lp_pool_backward",
     ),
     (
         "the plan of a call, printed",

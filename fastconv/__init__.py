@@ -66,8 +66,11 @@ from fastconv.ops.fractional_pool import (
 )
 from fastconv.ops.global_pool import (
     global_avg_pool,
+    global_avg_pool_backward,
     global_lp_pool,
+    global_lp_pool_backward,
     global_max_pool,
+    global_max_pool_backward,
 )
 from fastconv.ops.local import (
     local_conv1d,
@@ -104,6 +107,14 @@ from fastconv.ops.max_unpool import (
     max_unpool3d,
     max_unpool3d_backward,
 )
+from fastconv.ops.median_pool import (
+    median_pool1d,
+    median_pool1d_backward,
+    median_pool2d,
+    median_pool2d_backward,
+    median_pool3d,
+    median_pool3d_backward,
+)
 from fastconv.ops.min_pool import (
     min_pool1d,
     min_pool1d_backward,
@@ -114,12 +125,12 @@ from fastconv.ops.min_pool import (
 )
 from fastconv.ops.prepared import PreparedConv, prepare_conv
 from fastconv.ops.quantile_pool import (
-    median_pool1d,
-    median_pool2d,
-    median_pool3d,
     quantile_pool1d,
+    quantile_pool1d_backward,
     quantile_pool2d,
+    quantile_pool2d_backward,
     quantile_pool3d,
+    quantile_pool3d_backward,
 )
 from fastconv.ops.separable import separable_conv1d, separable_conv2d, separable_conv3d
 from fastconv.ops.streaming import causal_conv1d
@@ -201,8 +212,11 @@ __all__ = [
     "fractional_max_pool3d",
     "fractional_max_pool3d_backward",
     "global_avg_pool",
+    "global_avg_pool_backward",
     "global_lp_pool",
+    "global_lp_pool_backward",
     "global_max_pool",
+    "global_max_pool_backward",
     "im2col",
     "info",
     "local_conv1d",
@@ -233,8 +247,11 @@ __all__ = [
     "max_unpool3d",
     "max_unpool3d_backward",
     "median_pool1d",
+    "median_pool1d_backward",
     "median_pool2d",
+    "median_pool2d_backward",
     "median_pool3d",
+    "median_pool3d_backward",
     "min_pool1d",
     "min_pool1d_backward",
     "min_pool2d",
@@ -243,8 +260,11 @@ __all__ = [
     "min_pool3d_backward",
     "prepare_conv",
     "quantile_pool1d",
+    "quantile_pool1d_backward",
     "quantile_pool2d",
+    "quantile_pool2d_backward",
     "quantile_pool3d",
+    "quantile_pool3d_backward",
     "separable_conv1d",
     "separable_conv2d",
     "separable_conv3d",

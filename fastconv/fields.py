@@ -1,14 +1,22 @@
-"""The words of a problem's line, `key=value`, read into geometries and numbers."""
+"""The words of a problem's line, `key=value`: geometries and numbers, read and written."""
 
 from typing import Any
 
 from fastconv import parameters
 from fastconv.errors import ParameterError, ShapeError
-from fastconv.geometry import batched_shape, conv_geometry, window_geometry
-from fastconv.geometry_special import deform_geometry, local_geometry
+from fastconv.geometry import (
+    ConvGeometry,
+    WindowGeometry,
+    batched_shape,
+    conv_geometry,
+    window_geometry,
+)
+from fastconv.geometry_special import DeformGeometry, deform_geometry, local_geometry
 from fastconv.planes import (
     PLANES,
+    FractionalGeometry,
     Geometry,
+    ScatterGeometry,
     adaptive_geometry,
     fractional_geometry,
     scatter_geometry,
@@ -102,3 +110,50 @@ def flag(text: str) -> bool:
     if text not in ("0", "1"):
         raise ParameterError(f"problem: expected 0 or 1, got {text!r}")
     return text == "1"
+
+
+def geometry_words(geometry: Geometry) -> list[str]:
+    """Return the words that `geometry_of` reads back; those that say nothing are empty."""
+    x = f"x={_joined(geometry.input_shape)}"
+    if not isinstance(geometry, ScatterGeometry):
+        return [x, *_window_words(geometry)]
+    kernel = geometry.kernel if isinstance(geometry, FractionalGeometry) else ()
+    return [x, f"o={_joined(geometry.out)}", f"k={_joined(kernel)}" if kernel else ""]
+
+
+def _window_words(geometry: WindowGeometry) -> list[str]:
+    axes = geometry.axes
+    pads = tuple(
+        str(axis.before) if axis.before == axis.after else f"{axis.before}:{axis.after}"
+        for axis in axes
+    )
+    kernel, groups = f"k={_joined(geometry.kernel)}", 1
+    fewer: tuple[int, ...] = ()
+    if isinstance(geometry, ConvGeometry):
+        kernel, groups = f"w={_joined(geometry.weight_shape)}", geometry.groups
+        fewer = geometry.fewer_out
+    return [
+        kernel,
+        _short("s", tuple(str(axis.stride) for axis in axes), "1"),
+        _short("p", pads, "0"),
+        _short("d", tuple(str(axis.dilation) for axis in axes), "1"),
+        "" if groups == 1 else f"g={groups}",
+        {"floor": "", "ceil": "ceil=1"}.get(geometry.rounding, f"round={geometry.rounding}"),
+        f"o={_joined(fewer)}" if fewer else "",
+        *(_deform_words(geometry) if isinstance(geometry, DeformGeometry) else ()),
+    ]
+
+
+def _deform_words(geometry: DeformGeometry) -> tuple[str, str]:
+    groups = geometry.offset_groups
+    return "" if groups == 1 else f"og={groups}", "mask=1" if geometry.masked else ""
+
+
+def _joined(items: tuple[int, ...]) -> str:
+    return "x".join(map(str, items))
+
+
+def _short(key: str, values: tuple[str, ...], default: str) -> str:
+    if set(values) == {default}:
+        return ""
+    return f"{key}={values[0] if len(set(values)) == 1 else 'x'.join(values)}"

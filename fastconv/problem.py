@@ -18,9 +18,9 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from fastconv import activations, dialects, parameters
-from fastconv.dtypes import FLOATS, UINT64, Dtype, accumulator, row_of
+from fastconv.dtypes import UINT64, Dtype, accumulator, row_of
 from fastconv.errors import DtypeError, ParameterError
-from fastconv.fields import flag, geometry_of, number, reals
+from fastconv.fields import flag, geometry_of, geometry_words, number, reals
 from fastconv.geometry import ConvGeometry, WindowGeometry, check_padding_mode
 from fastconv.geometry_special import DeformGeometry
 from fastconv.planes import (
@@ -82,13 +82,27 @@ IN_LAYOUT: dict[tuple[str, str], tuple[Collection[int], Collection[int]]] = {
     ("conv", "input_gradient"): ((1,), (0,)),
     ("conv", "weight_gradient"): ((0, 1), ()),
     ("fractional_max_pool", "forward"): ((0,), EVERY),
+    ("local_conv", "forward"): ((0,), (0,)),
+    ("local_conv", "input_gradient"): ((1,), (0,)),
+    ("local_conv", "weight_gradient"): ((0, 1), ()),
+    ("deform_conv", "forward"): ((0, 3, 4), (0,)),
+    ("deform_conv", "input_gradient"): ((1, 2, 3), (0,)),
+    ("deform_conv", "weight_gradient"): (EVERY, ()),
+    ("deform_conv", "offset_gradient"): ((0, 2, 3, 4), (0,)),
+    ("deform_conv", "mask_gradient"): ((0, 2, 3, 4), (0,)),
 }
-"""Which inputs and which outputs of a problem are in its layout; of those not listed here, all."""
-WITHOUT_LAYOUT = ("columns", "local_conv", "deform_conv")
-"""Operations that have channels first only."""
+"""Which inputs and which outputs of a problem are in its layout; of those not listed here, all.
+
+Weights and biases never are; offsets and masks, which networks compute from images, are.
+"""
+WITHOUT_LAYOUT = ("columns",)
+"""Operations that have channels first only. The order of columns is a dialect's, and an input is
+read in place whatever its strides: a view with the channels second costs nothing there."""
 PADDED_POOLS = ("max_pool", "min_pool", "avg_pool", "lp_pool", "quantile_pool")
 """Pools over windows with padding."""
-WITH_PADDING_MODE = ("conv", "columns", *PADDED_POOLS)
+CONVOLUTIONS = ("conv", "local_conv", "deform_conv")
+"""Operations that multiply windows by weights."""
+WITH_PADDING_MODE = (*CONVOLUTIONS, "columns", *PADDED_POOLS)
 """Operations whose padding may hold elements of the input."""
 ORDERED = ("max_pool", "min_pool", "quantile_pool", "adaptive_max_pool", "fractional_max_pool")
 """Operations that compare values."""
@@ -129,12 +143,8 @@ class Problem:
             activations.check_dtype(self.activation, self.dtype)
         if self.acc is not None and not self._chooses_accumulator:
             raise ParameterError(f"problem: no acc for {self.operation} {self.direction}")
-        if self.operation == "deform_conv" and self.dtype.name not in FLOATS:
-            raise DtypeError(
-                f"input: deformable convolution takes float32, float64, not {self.dtype}"
-            )
-        if self.operation == "local_conv" and self.dtype == UINT64:
-            raise DtypeError("input: nothing is wider than uint64, so sums of it might not fit")
+        if self.operation == "deform_conv" and kind in "biuc":
+            raise DtypeError(f"input: samples between elements are floats, not {self.dtype}")
         if self._chooses_accumulator and self.acc is None and self.dtype == UINT64:
             raise DtypeError(
                 "acc_dtype: nothing is wider than uint64, so sums of it need an acc_dtype, "
@@ -144,7 +154,7 @@ class Problem:
     @property
     def _chooses_accumulator(self) -> bool:
         """Whether callers may choose what sums are kept in."""
-        return self.operation == "conv" or (
+        return self.operation in CONVOLUTIONS or (
             self.operation == "columns" and self.direction == "input_gradient"
         )
 
@@ -199,6 +209,16 @@ class Problem:
         """The shape of the forward output, in the problem's layout."""
         return self._in_layout(self.geometry.output_shape)
 
+    @cached_property
+    def offset_shape(self) -> tuple[int, ...]:
+        """The shape of the offsets of a deformable convolution, in the problem's layout."""
+        return self._in_layout(self.deform.offset_shape)
+
+    @cached_property
+    def mask_shape(self) -> tuple[int, ...]:
+        """The shape of the mask of a deformable convolution, in the problem's layout."""
+        return self._in_layout(self.deform.mask_shape)
+
     @property
     def in_layout(self) -> tuple[Collection[int], Collection[int]]:
         """The places of the inputs, and of the outputs, that are in the problem's layout."""
@@ -215,9 +235,9 @@ class Problem:
         if self.direction == "weight_gradient":
             return self.conv.weight_shape
         if self.direction == "offset_gradient":
-            return self.deform.offset_shape
+            return self.offset_shape
         if self.direction == "mask_gradient":
-            return self.deform.mask_shape
+            return self.mask_shape
         if self.direction == "input_gradient" or self.operation in INTO_PLANES:
             return self.x_shape
         if self.operation == "columns":
@@ -265,7 +285,10 @@ class Problem:
         if self.padding_mode == "zeros" or self.operation == "columns" or not self.window.padded:
             return ()
         axes = self.window.axes
-        pairs = tuple((a.before, min(a.after, max(0, a.last - a.size))) for a in axes)
+        if self.operation == "deform_conv":  # whose taps may be moved anywhere
+            pairs = tuple((a.before, a.after) for a in axes)
+        else:
+            pairs = tuple((a.before, min(a.after, max(0, a.last - a.size))) for a in axes)
         if not any(map(any, pairs)):  # what rounding lets windows overhang is not padding
             return ()
         return (*pairs, (0, 0)) if self.layout == "channels_last" else pairs
@@ -398,14 +421,7 @@ _KEYS = (
 
 
 def _words(problem: Problem) -> list[str]:
-    geometry = problem.geometry
-    words = [problem.operation, problem.direction, f"x={_joined(geometry.input_shape)}"]
-    if isinstance(geometry, ScatterGeometry):
-        words.append(f"o={_joined(geometry.out)}")
-        if isinstance(geometry, FractionalGeometry):
-            words.append(f"k={_joined(geometry.kernel)}")
-    else:
-        words += _window_words(geometry)
+    words = [problem.operation, problem.direction, *geometry_words(problem.geometry)]
     words.append("indices=1" if problem.indices else "")
     words.append("" if problem.count_include_pad else "pad=0")
     words.append("" if problem.divisor is None else f"div={problem.divisor}")
@@ -418,41 +434,3 @@ def _words(problem: Problem) -> list[str]:
     words.append("" if problem.norm is None else f"norm={problem.norm:.17g}")
     words.append("" if problem.quantile is None else f"q={problem.quantile:.17g}")
     return [*words, problem.dtype.name]
-
-
-def _window_words(geometry: WindowGeometry) -> list[str]:
-    axes = geometry.axes
-    pads = tuple(
-        str(axis.before) if axis.before == axis.after else f"{axis.before}:{axis.after}"
-        for axis in axes
-    )
-    kernel, groups = f"k={_joined(geometry.kernel)}", 1
-    fewer: tuple[int, ...] = ()
-    if isinstance(geometry, ConvGeometry):
-        kernel, groups = f"w={_joined(geometry.weight_shape)}", geometry.groups
-        fewer = geometry.fewer_out
-    return [
-        kernel,
-        _short("s", tuple(str(axis.stride) for axis in axes), "1"),
-        _short("p", pads, "0"),
-        _short("d", tuple(str(axis.dilation) for axis in axes), "1"),
-        "" if groups == 1 else f"g={groups}",
-        {"floor": "", "ceil": "ceil=1"}.get(geometry.rounding, f"round={geometry.rounding}"),
-        f"o={_joined(fewer)}" if fewer else "",
-        *(_deform_words(geometry) if isinstance(geometry, DeformGeometry) else ()),
-    ]
-
-
-def _deform_words(geometry: DeformGeometry) -> tuple[str, str]:
-    groups = geometry.offset_groups
-    return "" if groups == 1 else f"og={groups}", "mask=1" if geometry.masked else ""
-
-
-def _joined(items: tuple[int, ...]) -> str:
-    return "x".join(map(str, items))
-
-
-def _short(key: str, values: tuple[str, ...], default: str) -> str:
-    if set(values) == {default}:
-        return ""
-    return f"{key}={values[0] if len(set(values)) == 1 else 'x'.join(values)}"

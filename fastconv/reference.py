@@ -30,6 +30,7 @@ from fastconv.ops import (
     lp_pool,
     max_pool,
     max_unpool,
+    median_pool,
     min_pool,
     quantile_pool,
     separable,
@@ -124,8 +125,11 @@ fractional_max_pool2d_backward = _naive(fractional_pool.fractional_max_pool2d_ba
 fractional_max_pool3d = _naive(fractional_pool.fractional_max_pool3d)
 fractional_max_pool3d_backward = _naive(fractional_pool.fractional_max_pool3d_backward)
 global_avg_pool = _naive(global_pool.global_avg_pool)
+global_avg_pool_backward = _naive(global_pool.global_avg_pool_backward)
 global_lp_pool = _naive(global_pool.global_lp_pool)
+global_lp_pool_backward = _naive(global_pool.global_lp_pool_backward)
 global_max_pool = _naive(global_pool.global_max_pool)
+global_max_pool_backward = _naive(global_pool.global_max_pool_backward)
 lp_pool1d = _naive(lp_pool.lp_pool1d)
 lp_pool1d_backward = _naive(lp_pool.lp_pool1d_backward)
 lp_pool2d = _naive(lp_pool.lp_pool2d)
@@ -144,12 +148,18 @@ min_pool2d = _naive(min_pool.min_pool2d)
 min_pool2d_backward = _naive(min_pool.min_pool2d_backward)
 min_pool3d = _naive(min_pool.min_pool3d)
 min_pool3d_backward = _naive(min_pool.min_pool3d_backward)
-median_pool1d = _naive(quantile_pool.median_pool1d)
-median_pool2d = _naive(quantile_pool.median_pool2d)
-median_pool3d = _naive(quantile_pool.median_pool3d)
+median_pool1d = _naive(median_pool.median_pool1d)
+median_pool1d_backward = _naive(median_pool.median_pool1d_backward)
+median_pool2d = _naive(median_pool.median_pool2d)
+median_pool2d_backward = _naive(median_pool.median_pool2d_backward)
+median_pool3d = _naive(median_pool.median_pool3d)
+median_pool3d_backward = _naive(median_pool.median_pool3d_backward)
 quantile_pool1d = _naive(quantile_pool.quantile_pool1d)
+quantile_pool1d_backward = _naive(quantile_pool.quantile_pool1d_backward)
 quantile_pool2d = _naive(quantile_pool.quantile_pool2d)
+quantile_pool2d_backward = _naive(quantile_pool.quantile_pool2d_backward)
 quantile_pool3d = _naive(quantile_pool.quantile_pool3d)
+quantile_pool3d_backward = _naive(quantile_pool.quantile_pool3d_backward)
 
 
 def prepare_conv(

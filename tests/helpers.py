@@ -146,15 +146,17 @@ def inputs_of(problem, seed=0):
 def _deform_inputs(problem, array):
     """Offsets of quarters, so that every share is a number of sixteenths."""
     geometry = problem.deform
-    x, w, y = geometry.input_shape, geometry.weight_shape, geometry.output_shape
+    x, w, y = problem.x_shape, geometry.weight_shape, problem.y_shape
     shapes = {
         "forward": (x, w, (geometry.out_channels,)),
         "input_gradient": (w, y),
         "weight_gradient": (x, y),
     }.get(problem.direction, (x, w, y))
     arrays = [array(*shape) for shape in shapes]
-    mask = array(*geometry.mask_shape) / 2 if geometry.masked else None
-    return (*arrays, array(*geometry.offset_shape) / 4, mask)
+    offset = (array(*problem.offset_shape) / 4).astype(problem.dtype)
+    if not geometry.masked:
+        return (*arrays, offset, None)
+    return (*arrays, offset, (array(*problem.mask_shape) / 2).astype(problem.dtype))
 
 
 def common_divisor(problem):
@@ -263,22 +265,41 @@ def _conv(problem, inputs):
     return (by.conv_weight_gradient(x, geometry.weight_shape, gy, *place),)
 
 
-def _local_conv(problem, inputs):
-    geometry, place = problem.conv, (*place_of(problem), problem.conv.groups)
+def _on_padded(solve):
+    """An oracle of zeros around the input, made one of other paddings."""
+
+    def solved(problem, inputs):
+        stride, padding, dilation = place_of(problem)
+        shape, groups, mode = problem.conv.input_shape, problem.conv.groups, problem.padding_mode
+        inputs = [array if array is None else oracle.wide(array) for array in inputs]
+        if mode == "zeros":
+            return (solve(problem, inputs, shape, (stride, padding, dilation, groups)),)
+        place = (stride, oracle.zeros(len(padding)), dilation, groups)
+        if problem.direction != "input_gradient":
+            inputs[0] = oracle_padded.padded(inputs[0], padding, mode)
+            return (solve(problem, inputs, inputs[0].shape, place),)
+        ends = zip(shape[2:], padding, strict=True)
+        whole = (*shape[:2], *(size + before + after for size, (before, after) in ends))
+        gx = solve(problem, inputs, whole, place)
+        return (oracle_padded.folded(gx, shape[2:], padding, mode),)
+
+    return solved
+
+
+def _local_conv(problem, inputs, shape, place):
     if problem.direction == "forward":
-        return (oracle_local.local_conv(*inputs, *place),)
+        return oracle_local.local_conv(*inputs, *place)
     if problem.direction == "input_gradient":
-        return (oracle_local.input_gradient(geometry.input_shape, *inputs, *place),)
-    return (oracle_local.weight_gradient(inputs[0], geometry.weight_shape, inputs[1], *place),)
+        return oracle_local.input_gradient(shape, *inputs, *place)
+    return oracle_local.weight_gradient(inputs[0], problem.conv.weight_shape, inputs[1], *place)
 
 
-def _deform_conv(problem, inputs):
-    geometry, how = problem.deform, (*place_of(problem), problem.deform.groups)
+def _deform_conv(problem, inputs, shape, place):
     solve = getattr(oracle_deform, problem.direction)
     if problem.direction in ("input_gradient", "weight_gradient"):
         first = problem.direction == "input_gradient"
-        inputs = (geometry.input_shape if first else geometry.weight_shape, *inputs)
-    return (solve(*inputs, *how),)
+        inputs = (shape if first else problem.conv.weight_shape, *inputs)
+    return solve(*inputs, *place)
 
 
 def _columns(problem, inputs):
@@ -298,8 +319,8 @@ _BY_ORACLE = {
     "conv": _conv,
     "columns": _columns,
     "scatter": _scatter,
-    "local_conv": _local_conv,
-    "deform_conv": _deform_conv,
+    "local_conv": _on_padded(_local_conv),
+    "deform_conv": _on_padded(_deform_conv),
     **helpers_pool.BY_ORACLE,
 }
 

@@ -114,7 +114,7 @@ def _lp_pool(problem, inputs):
 
 def _quantile_pool(problem, inputs):
     place = (problem.quantile, problem.window.kernel, *place_of(problem))
-    return (oracle_pool.quantile_pool(inputs[0], *place),)
+    return _with_indices(problem, oracle_pool.quantile_pool(inputs[0], *place))
 
 
 def _avg_pool(problem, inputs):

@@ -173,19 +173,22 @@ def lp_pool_gradient(gy, x, y, norm, kernel, stride, padding, dilation, rounding
 
 
 def quantile_pool(x, quantile, kernel, stride, padding, dilation, rounding):
-    """The element at floor(q (n - 1)) of each sorted window of n; NaN if it holds one."""
+    """The element at floor(q (n - 1)) of each sorted window of n, and where; NaN if any is."""
     out, windows = regular_windows(x.shape[2:], kernel, stride, padding, dilation, rounding)
     y = np.empty((*x.shape[:2], *out), x.dtype)
+    indices = np.empty(y.shape, np.int64)
     for n, c in np.ndindex(*x.shape[:2]):
         for at, window in windows.items():
-            values = [x[(n, c, *source)] for source in window]
-            if not values:
-                y[(n, c, *at)] = nothing(x.dtype)
-            elif any(map(is_nan, values)):
-                y[(n, c, *at)] = np.nan
-            else:
-                y[(n, c, *at)] = sorted(values)[math.floor(quantile * (len(values) - 1))]
-    return y
+            found = [(x[(n, c, *source)], source) for source in window]
+            spoilt = [pair for pair in found if is_nan(pair[0])]
+            if not found:
+                y[(n, c, *at)], indices[(n, c, *at)] = nothing(x.dtype), -1
+                continue
+            rank = math.floor(quantile * (len(found) - 1))
+            value, source = spoilt[-1] if spoilt else sorted(found)[rank]
+            y[(n, c, *at)] = value
+            indices[(n, c, *at)] = np.ravel_multi_index(source, x.shape[2:])
+    return y, indices
 
 
 def unpool(values, indices, sizes):

@@ -4,18 +4,16 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from fastconv import DtypeError, ParameterError, Problem, ShapeError, dialects
-from fastconv.cli.generate import EXTREMES
+from fastconv.cli.generate import EXTREMES, WITH_INDICES
 from fastconv.cli.operands import exact_norm
-from fastconv.dtypes import FLOATS, with_bfloat16
+from fastconv.dtypes import with_bfloat16
 from fastconv.parameters import PADDING_MODES
 from fastconv.planes import PLANES
-from fastconv.problem import DIRECTIONS, WITH_PADDING_MODE, WITHOUT_LAYOUT
+from fastconv.problem import CONVOLUTIONS, DIRECTIONS, WITH_PADDING_MODE, WITHOUT_LAYOUT
 from tests import oracle
 
 KINDS = [(name, direction) for name, directions in DIRECTIONS.items() for direction in directions]
 DTYPES = ["float32", "float64", *with_bfloat16(), "acc=uint64 uint64", "acc=int16 int8"]
-
-CONVOLUTIONS = ("conv", "local_conv", "deform_conv")
 
 
 @st.composite
@@ -74,8 +72,9 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
         words.append(f"k={_joined(kernel)}")
     if operation.endswith("pool") and operation not in PLANES:
         words.append(draw(st.sampled_from(["ceil=0", "ceil=1", "round=cover_all"])))
-    if operation in EXTREMES:
+    if operation in WITH_INDICES:
         words.append(f"indices={draw(st.integers(0, 1))}")
+    if operation in EXTREMES:
         words.append(f"nan={draw(st.sampled_from(['propagate', 'ignore']))}")
     if operation == "lp_pool":
         words.append(draw(st.sampled_from(["norm=1", "norm=2", "norm=inf"])))
@@ -95,8 +94,8 @@ def problems(draw, kinds=tuple(KINDS), largest=6, most_rank=3):
         words.append(f"mode={draw(st.sampled_from(modes))}")
     if operation == "columns":
         words.append(f"dialect={draw(st.sampled_from(dialects.NAMES))}")
-    dtype = draw(st.sampled_from(FLOATS if operation == "deform_conv" else DTYPES))
-    assume(not (operation == "local_conv" and dtype.startswith("uint64")))
+    dtypes = [d for d in DTYPES if "int" not in d] if operation == "deform_conv" else DTYPES
+    dtype = draw(st.sampled_from(dtypes))
     words += dtype.split()
     assume(not ("div=-2" in words and dtype.startswith("u")))  # averages that cannot be negative
     try:

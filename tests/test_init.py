@@ -29,12 +29,14 @@ def test_names_by_the_design():
         expected |= {f"min_pool{rank}d", f"min_pool{rank}d_backward"}
         expected |= {f"lp_pool{rank}d", f"lp_pool{rank}d_backward"}
         expected |= {f"{kind}_pool{rank}d" for kind in ("median", "quantile")}
+        expected |= {f"{kind}_pool{rank}d_backward" for kind in ("median", "quantile")}
         expected |= {f"max_unpool{rank}d", f"max_unpool{rank}d_backward"}
         expected |= {f"adaptive_{kind}_pool{rank}d" for kind in ("max", "avg")}
         expected |= {f"adaptive_{kind}_pool{rank}d_backward" for kind in ("max", "avg")}
     for rank in (2, 3):
         expected |= {f"fractional_max_pool{rank}d", f"fractional_max_pool{rank}d_backward"}
     expected |= {f"global_{kind}_pool" for kind in ("max", "avg", "lp")}
+    expected |= {f"global_{kind}_pool_backward" for kind in ("max", "avg", "lp")}
     errors = {
         name for name in fastconv.__all__ if inspect.isclass(getattr(fastconv, name))
     } - expected

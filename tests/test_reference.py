@@ -31,7 +31,13 @@ def arguments(name):
     if name == "deform_conv2d":
         return (ints(2, 4, 7, 6), ints(2, 18, 5, 4) / 4, ints(6, 2, 3, 3), ints(6)), {}
     if name.startswith("global"):
-        return (ints(2, 3, 9, 8),), {}
+        x, ones = ints(2, 3, 9, 8), ints(2, 3, 1, 1) * 72
+        gradients = {
+            "global_avg_pool_backward": (ones, x.shape),
+            "global_max_pool_backward": (ones, np.abs(ones).astype(int) // 72, x.shape),
+            "global_lp_pool_backward": (ones, x, np.ones_like(ones)),
+        }
+        return gradients.get(name, (x,)), {}
     rank = int(re.search(r"(\d)d", name)[1])
     sizes = SPATIAL[rank]
     x, w = ints(2, 4, *sizes), ints(6, 2, *(3,) * rank)
@@ -64,7 +70,7 @@ def arguments(name):
         return (halves, places, 2), {}
     if kind == "max_unpool_backward":
         return (x, places, halves.shape), {}
-    if "max_pool_backward" in kind or kind == "min_pool_backward":
+    if re.search("(max|min|median|quantile)_pool_backward", kind):
         return (halves, places, x.shape), {}
     if kind == "adaptive_avg_pool_backward":
         return (halves * 27, x.shape), {}

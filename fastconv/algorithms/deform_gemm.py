@@ -1,11 +1,16 @@
-"""Deformable convolution as a matrix multiply over sampled columns, a bounded block at a time."""
+"""Deformable convolution as a matrix multiply over sampled columns, a bounded block at a time.
+
+Half precision is converted a sample at a time, computed in the accumulator, and rounded once.
+"""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, Dtype
 from fastconv.geometry_special import DeformGeometry
 from fastconv.lowering.blocks import Box, boxes, largest_box
 from fastconv.lowering.deform import Samples
@@ -37,23 +42,59 @@ class DeformGemm:
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
         """Walk the samples and blocks of positions."""
-        geometry, (out,) = problem.deform, outputs
+        (out,), kept = outputs, problem.accumulator
         if any(array is None for array in inputs[:2]):
             return
-        if problem.direction != "forward":
-            out[:] = 0
-        *arrays, offset, mask = inputs
-        step = _STEPS[problem.direction]
-        cut = list(boxes(geometry.out, _positions(problem, limit)))
-        for n in range(geometry.batch):
-            parts = [_Part(geometry, offset[n], None if mask is None else mask[n], b) for b in cut]
-            for part in parts:
-                step(part, n, *arrays, out)
+        inputs = tuple(
+            array if array is None or place in problem.in_layout[0] else _like(array, kept)
+            for place, array in enumerate(inputs)
+        )
+        cut = list(boxes(problem.deform.out, _positions(problem, limit)))
+        if problem.direction == "weight_gradient":  # the one that all samples add to
+            with _summed(out, kept) as sums:
+                for n in range(problem.deform.batch):
+                    _solve(problem, _sample(problem, inputs, n), sums, cut)
+            return
+        for n in range(problem.deform.batch):
+            with _summed(out[n], kept) as sums:
+                _solve(problem, _sample(problem, inputs, n), sums, cut)
+
+
+def _sample(problem: Problem, inputs: Inputs, n: int) -> list[Array | None]:
+    """Return a sample of each array that has samples, as it is multiplied; weights as they are."""
+    samples = problem.in_layout[0]  # what has a layout has samples
+    return [
+        array if array is None or place not in samples else _like(array[n], problem.accumulator)
+        for place, array in enumerate(inputs)
+    ]
+
+
+def _like(array: Array, dtype: Dtype) -> Array:
+    return np.ascontiguousarray(array, dtype)
+
+
+@contextmanager
+def _summed(out: Array, kept: Dtype) -> Iterator[Array]:
+    """Lend zeros to be added to, and round them into `out` if they are not that itself."""
+    sums = out if out.dtype == kept else np.empty(out.shape, kept)
+    sums[...] = 0
+    yield sums
+    if sums is not out:
+        np.copyto(out, sums, casting="unsafe")
+
+
+def _solve(problem: Problem, arrays: list[Any], out: Array, cut: list[Box]) -> None:
+    """Solve a sample, block by block."""
+    *arrays, offset, mask = arrays
+    finite = problem.direction == "input_gradient" or bool(np.isfinite(arrays[0]).all())
+    for box in cut:
+        part = _Part(problem.deform, offset, mask, box, finite)
+        _STEPS[problem.direction](part, *arrays, out)
 
 
 def _each(problem: Problem) -> int:
     """Count the bytes that one position needs."""
-    geometry, item = problem.deform, problem.dtype.itemsize
+    geometry, item = problem.deform, problem.accumulator.itemsize
     sampled = geometry.channels * geometry.taps * (4 * item + 16)
     placed = geometry.taps * (4 * (8 + 3 * item) + 10 * item + 64)
     return sampled + placed + 2 * geometry.out_channels * item
@@ -61,12 +102,17 @@ def _each(problem: Problem) -> int:
 
 def _fixed(problem: Problem) -> int:
     """Count the bytes that do not depend on positions."""
-    geometry = problem.deform
+    geometry, item = problem.deform, problem.accumulator.itemsize
+    plane, weight = geometry.channels * geometry.plane, geometry.out_channels * geometry.k
+    fixed = 0
     if problem.direction == "input_gradient":
-        return geometry.channels * geometry.plane * (8 + problem.dtype.itemsize)
+        fixed += plane * (8 + item)
     if problem.direction == "weight_gradient":
-        return geometry.out_channels * geometry.k * problem.dtype.itemsize
-    return 0
+        fixed += weight * item
+    if not problem.native or problem.layout != "channels_first":  # a sample of all arrays
+        moved = 3 * geometry.offset_groups * geometry.taps + geometry.out_channels
+        fixed += (plane + moved * geometry.positions) * item
+    return fixed if problem.native else fixed + weight * item
 
 
 def _positions(problem: Problem, limit: int) -> int:
@@ -78,8 +124,10 @@ def _positions(problem: Problem, limit: int) -> int:
 class _Part:
     """One block of positions of one sample, with its offsets and masks."""
 
-    def __init__(self, geometry: DeformGeometry, offset: Array, mask: Array | None, box: Box):
-        self.geometry, self.box = geometry, box
+    def __init__(
+        self, geometry: DeformGeometry, offset: Array, mask: Array | None, box: Box, finite: bool
+    ):
+        self.geometry, self.box, self.finite = geometry, box, finite
         self.places = (geometry.offset_groups, geometry.taps)
         flat = offset.reshape(*self.places, 2, geometry.positions)
         self.offset = flat[..., box.flat]
@@ -97,10 +145,10 @@ class _Part:
     def columns(self, x: Array) -> Array:
         """Sample a block of columns `(g, k, l)` from x `(C, H, W)`."""
         geometry = self.geometry
-        planes, finite = _planes(x)
+        planes = _planes(x)
         columns = np.empty((geometry.channels, geometry.taps, self.box.positions), x.dtype)
         for q, channels, samples in self.groups():
-            part = samples.read(planes[channels], samples.shares, finite)
+            part = samples.read(planes[channels], samples.shares, self.finite)
             columns[channels] = part if self.mask is None else part * self.mask[q]
         return columns.reshape(geometry.groups, geometry.k, -1)
 
@@ -119,49 +167,49 @@ class _Part:
         return pulled
 
 
-def _planes(x: Array) -> tuple[Array, bool]:
-    """View x `(C, H, W)` as planes, and say whether all of it is finite."""
-    return x.reshape(x.shape[0], -1), bool(np.isfinite(x).all())
+def _planes(x: Array) -> Array:
+    """View x `(C, H, W)` as planes `(C, H * W)`."""
+    return x.reshape(x.shape[0], -1)
 
 
-def _forward(part: _Part, n: int, x: Array, w: Array, b: Array | None, y: Array) -> None:
+def _forward(part: _Part, x: Array, w: Array, b: Array | None, y: Array) -> None:
     geometry = part.geometry
     weight = w.reshape(geometry.groups, geometry.m, geometry.k)
-    target = part.outputs(y[n])
-    np.matmul(weight, part.columns(x[n]), target)
+    target = part.outputs(y)
+    np.matmul(weight, part.columns(x), target)
     if b is not None:
         target += b.reshape(geometry.groups, geometry.m, 1)
 
 
-def _input_gradient(part: _Part, n: int, w: Array, gy: Array, gx: Array) -> None:
-    pulled = part.pulled(w, gy[n])
-    planes, _ = _planes(gx[n])
+def _input_gradient(part: _Part, w: Array, gy: Array, gx: Array) -> None:
+    pulled = part.pulled(w, gy)
+    planes = _planes(gx)
     for q, channels, samples in part.groups():
         values = pulled[channels] if part.mask is None else pulled[channels] * part.mask[q]
         samples.add(values, planes[channels])
 
 
-def _weight_gradient(part: _Part, n: int, x: Array, gy: Array, gw: Array) -> None:
-    product = np.matmul(part.outputs(gy[n]), part.columns(x[n]).swapaxes(1, 2))
+def _weight_gradient(part: _Part, x: Array, gy: Array, gw: Array) -> None:
+    product = np.matmul(part.outputs(gy), part.columns(x).swapaxes(1, 2))
     gw += product.reshape(gw.shape)
 
 
-def _offset_gradient(part: _Part, n: int, x: Array, w: Array, gy: Array, goffset: Array) -> None:
-    pulled = part.pulled(w, gy[n])
-    planes, finite = _planes(x[n])
-    flat = goffset[n].reshape(*part.places, 2, part.geometry.positions)[..., part.box.flat]
+def _offset_gradient(part: _Part, x: Array, w: Array, gy: Array, goffset: Array) -> None:
+    pulled = part.pulled(w, gy)
+    planes = _planes(x)
+    flat = goffset.reshape(*part.places, 2, part.geometry.positions)[..., part.box.flat]
     for q, channels, samples in part.groups():
         for k, slopes in enumerate((samples.down, samples.right)):
-            sums = (pulled[channels] * samples.read(planes[channels], slopes, finite)).sum(0)
+            sums = (pulled[channels] * samples.read(planes[channels], slopes, part.finite)).sum(0)
             flat[q, :, k] = sums if part.mask is None else sums * part.mask[q]
 
 
-def _mask_gradient(part: _Part, n: int, x: Array, w: Array, gy: Array, gmask: Array) -> None:
-    pulled = part.pulled(w, gy[n])
-    planes, finite = _planes(x[n])
-    flat = gmask[n].reshape(*part.places, part.geometry.positions)[..., part.box.flat]
+def _mask_gradient(part: _Part, x: Array, w: Array, gy: Array, gmask: Array) -> None:
+    pulled = part.pulled(w, gy)
+    planes = _planes(x)
+    flat = gmask.reshape(*part.places, part.geometry.positions)[..., part.box.flat]
     for q, channels, samples in part.groups():
-        sampled = samples.read(planes[channels], samples.shares, finite)
+        sampled = samples.read(planes[channels], samples.shares, part.finite)
         flat[q] = (pulled[channels] * sampled).sum(0)
 
 

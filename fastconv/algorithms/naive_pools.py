@@ -31,9 +31,9 @@ def _extreme_pool(problem: Problem, arrays: list[Any], outputs: Outputs) -> None
 def _quantile_pool(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
     from fastconv.kernels import naive_pool
 
-    y = volume(outputs[0])
-    nothing = extreme_of_nothing(y.dtype, False)
-    naive_pool.quantile_pool(volume(arrays[0]), y, nothing, problem.quantile, *_place(problem))
+    y, indices = _with_indices(problem, outputs)
+    nothing, quantile = extreme_of_nothing(y.dtype, False), problem.quantile
+    naive_pool.quantile_pool(volume(arrays[0]), y, indices, nothing, quantile, *_place(problem))
 
 
 def _lp_pool(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:

@@ -111,7 +111,9 @@ def _plane_bytes(problem: Problem) -> int:
     pairs = zip(geometry.sizes, geometry.out, strict=True)
     largest = math.prod(max(size, out) for size, out in pairs)
     if problem.operation == "quantile_pool":  # all taps side by side, before and after a pass
-        return (2 * problem.window.taps + converted) * largest * item
+        count = problem.window.taps
+        ordered = count * (item + 3 * INDEX) if problem.indices else 0  # places and orders of them
+        return ((2 * count + converted) * item + ordered) * largest
     taken = problem.operation.startswith(("adaptive", "fractional"))  # elements, not slices
     copies = converted + (4 if taken or problem.operation == "lp_pool" else 2)
     if problem.operation.endswith("avg_pool") and problem.dtype.kind in "biu":

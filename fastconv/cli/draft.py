@@ -143,14 +143,15 @@ class Draft:
         if self.operation in PLANES:
             return self._planes()
         shape = (self.batch, self.channels * self.groups, *self.sizes)
+        geometry: WindowGeometry
         if self.operation == "local_conv":
-            return self._local(shape)
-        if self.operation == "deform_conv":
-            return self._deform(shape)
-        if self.operation == "conv":
+            geometry = self._local(shape)
+        elif self.operation == "deform_conv":
+            geometry = self._deform(shape)
+        elif self.operation == "conv":
             weight = (self.outputs * self.groups, self.channels, *self.kernel)
             steps = (self.stride, self.padding, self.dilation, self.groups)
-            geometry: WindowGeometry = conv_geometry(shape, weight, *steps, self.out)
+            geometry = conv_geometry(shape, weight, *steps, self.out)
         else:
             place = (self.stride, self.padding, self.dilation, self.rounding)
             repeats = self.padding_mode != "zeros"

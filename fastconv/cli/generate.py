@@ -14,6 +14,7 @@ from fastconv.errors import ShapeError
 from fastconv.parameters import LAYOUTS, NANS, PADDING_MODES, ROUNDINGS, Ints
 from fastconv.planes import PLANES
 from fastconv.problem import (
+    CONVOLUTIONS,
     DIRECTIONS,
     ORDERED,
     WITH_ACTIVATION,
@@ -29,13 +30,14 @@ MOST_WORK = 2_000_000
 SIZES = {1: 60, 2: 20, 3: 9, 4: 6}
 """Largest size of an axis, by rank."""
 EXTREMES = ("max_pool", "min_pool", "adaptive_max_pool", "fractional_max_pool")
-"""Pools that have indices, and a choice what NaN does."""
+"""Pools that have a choice what NaN does."""
+WITH_INDICES = (*EXTREMES, "quantile_pool")
+"""Pools that say where their elements come from."""
 PAIRS = [
     (cast(Operation, operation), direction)
     for operation, directions in DIRECTIONS.items()
     for direction in directions
 ]
-CONVOLUTIONS = ("conv", "local_conv", "deform_conv")
 
 
 def random_problems(seed: int) -> Iterator[Problem]:
@@ -81,7 +83,7 @@ def random_draft(rng: np.random.Generator) -> Draft:
         outputs=_small(rng, 3 if depthwise else 9),
         groups=groups,
         rounding=_one_of(rng, ROUNDINGS) if operation.endswith("pool") else ROUNDINGS[0],
-        indices=operation in EXTREMES and _coin(rng),
+        indices=operation in WITH_INDICES and _coin(rng),
         count_include_pad=not (average and _coin(rng)),
         divisor=_divisor(rng, dtype) if average and rng.random() < 0.2 else None,
         activation=_activation(rng, dtype) if (operation, direction) in WITH_ACTIVATION else None,
@@ -182,13 +184,13 @@ def _dtype(
     """Draw a dtype, those of compiled kernels as often as all others together; an accumulator."""
     name = str(rng.choice(FLOATS if _coin(rng) else with_bfloat16()))
     row = row_of(name)
-    if operation == "deform_conv" or (operation == "local_conv" and name == "uint64"):
+    if operation == "deform_conv" and row.dtype.kind in "biuc":
         name = str(rng.choice(FLOATS))
         row = row_of(name)
     norms_only = operation == "lp_pool" and row.dtype.kind in "biu"
     if norms_only or (operation in (*ORDERED, "lp_pool") and row.dtype.kind == "c"):
         name, row = "float32", row_of("float32")
-    chooses = operation == "conv" or (operation, direction) == ("columns", "input_gradient")
+    chooses = operation in CONVOLUTIONS or (operation, direction) == ("columns", "input_gradient")
     if not chooses or (name != "uint64" and rng.random() < 0.8):
         return name, None
     kinds = "iu" if row.dtype.kind in "bu" else row.accumulator.kind  # negative sums need a sign

@@ -162,7 +162,7 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
             else (conv.m * conv.groups,)
         )
         if isinstance(conv, DeformGeometry):
-            return _deform_shapes(problem.direction, conv)
+            return _deform_shapes(problem)
         return {
             "forward": [problem.x_shape, conv.weight_shape, bias],
             "input_gradient": [conv.weight_shape, problem.y_shape],
@@ -178,14 +178,14 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
     return [problem.x_shape if problem.direction == "forward" else problem.y_shape]
 
 
-def _deform_shapes(direction: str, geometry: DeformGeometry) -> list[tuple[int, ...]]:
-    x, w, y = geometry.input_shape, geometry.weight_shape, geometry.output_shape
+def _deform_shapes(problem: Problem) -> list[tuple[int, ...]]:
+    x, w, y = problem.x_shape, problem.conv.weight_shape, problem.y_shape
     first = {
-        "forward": [x, w, (geometry.out_channels,)],
+        "forward": [x, w, (problem.conv.out_channels,)],
         "input_gradient": [w, y],
         "weight_gradient": [x, y],
-    }.get(direction, [x, w, y])
-    return [*first, geometry.offset_shape, geometry.mask_shape]
+    }.get(problem.direction, [x, w, y])
+    return [*first, problem.offset_shape, problem.mask_shape]
 
 
 def _divisors(problem: Problem) -> Array:

@@ -165,13 +165,15 @@ def largest_magnitude_pool(x, y, indices, kernel, stride, before, dilation):
 
 
 @kernel
-def quantile_pool(x, y, empty, quantile, kernel, stride, before, dilation):
+def quantile_pool(x, y, indices, empty, quantile, kernel, stride, before, dilation):
     """y[n, c, o] = the sorted x[n, c, i] over t, at floor(quantile * (their number - 1)).
 
-    A window that holds NaN gives NaN, one without any input element gives `empty`.
+    And where it was, equal elements sorted by place. A window that holds NaN gives the last, one
+    without any input element `empty` and -1.
     """
     batch, channels, depth, height, width = x.shape
     values = np.empty(kernel[0] * kernel[1] * kernel[2], x.dtype)
+    places = np.empty(len(values), np.int64)
     for n in range(batch):
         for c in range(channels):
             for od in range(y.shape[2]):
@@ -191,13 +193,17 @@ def quantile_pool(x, y, empty, quantile, kernel, stride, before, dilation):
                                     v = ow * stride[2] + tw * dilation[2] - before[2]
                                     if v >= 0 and v < width:
                                         values[count] = x[n, c, d, h, v]
+                                        places[count] = (d * height + h) * width + v
                                         if values[count] != values[count]:
                                             nan = count
                                         count += 1
                         if count == 0:
                             y[n, c, od, oh, ow] = empty
-                        elif nan >= 0:
-                            y[n, c, od, oh, ow] = values[nan]
-                        else:
-                            rank = int(quantile * (count - 1))
-                            y[n, c, od, oh, ow] = np.sort(values[:count])[rank]
+                            indices[n, c, od, oh, ow] = -1
+                            continue
+                        chosen = nan
+                        if nan < 0:
+                            order = np.argsort(values[:count], kind="mergesort")  # it is stable
+                            chosen = order[int(quantile * (count - 1))]
+                        y[n, c, od, oh, ow] = values[chosen]
+                        indices[n, c, od, oh, ow] = places[chosen]

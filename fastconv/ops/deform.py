@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastconv import parameters
-from fastconv.dtypes import Array, promoted
+from fastconv.dtypes import Array, Dtype, accumulator, promoted
+from fastconv.geometry import check_padding_mode
 from fastconv.geometry_special import deform_geometry, deform_groups
 from fastconv.ops.call import check_grad_output, check_shape, solve
 from fastconv.ops.conv import check_bias
+from fastconv.ops.pool_problem import channels_second
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Problem
 
@@ -24,6 +26,12 @@ class DeformGradients(NamedTuple):
     mask: Array | None
 
 
+GRADIENTS: tuple[Direction, ...] = (
+    *("input_gradient", "offset_gradient", "weight_gradient", "mask_gradient"),
+)
+"""In the order in which they are computed, the last only where there is a mask."""
+
+
 def deform_conv2d(
     input: npt.ArrayLike,
     offset: npt.ArrayLike,
@@ -33,6 +41,10 @@ def deform_conv2d(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     mask: npt.ArrayLike | None = None,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve with taps moved by offsets (v1) and weighed by a mask (v2), as in torchvision.
 
@@ -42,7 +54,7 @@ def deform_conv2d(
     Parameters
     ----------
     input : array_like
-        `(N, C_in, H, W)`, float32 or float64.
+        `(N, C_in, H, W)`, of floats; half precision is computed in float32 and rounded once.
     offset : array_like
         `(N, 2 * offset_groups * kh * kw, oh, ow)`: for each group of input channels and each tap
         how far down, then how far to the right, in elements. The number of groups follows from
@@ -51,10 +63,16 @@ def deform_conv2d(
         `(C_out, C_in // groups, kh, kw)`. The number of groups follows from the shape.
     bias : array_like, optional
         `(C_out,)`.
-    stride, padding, dilation
+    stride, padding, dilation, acc_dtype
         As for `conv2d`.
     mask : array_like, optional
         `(N, offset_groups * kh * kw, oh, ow)`.
+    padding_mode : str
+        What the padding holds, as for `conv2d`; beyond the padding taps read zeros.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, H, W, C_in)`, a result
+        `(N, oh, ow, C_out)`, and offsets and a mask with their channels last too; the order of
+        the weight does not change.
 
     Returns
     -------
@@ -78,7 +96,8 @@ def deform_conv2d(
     arrays = _promoted(input=input, weight=weight, offset=offset, mask=mask, bias=bias)
     x, w, given, m, b = arrays
     shapes = (x.shape, w.shape, given.shape, None if m is None else m.shape)
-    problem = deform_problem("forward", *shapes, stride, padding, dilation, x.dtype)
+    how = (padding_mode, layout, acc_dtype)
+    problem = deform_problem("forward", *shapes, stride, padding, dilation, *how, x.dtype)
     if b is not None:
         check_bias(b.shape, problem)
     return solve(problem, (x, w, b, given, m))
@@ -93,16 +112,19 @@ def deform_conv2d_backward(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     mask: npt.ArrayLike | None = None,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> DeformGradients:
     """Return the gradients of `deform_conv2d` with respect to all its arrays.
 
     Parameters
     ----------
     grad_output : array_like
-        Gradient of the output, `(N, C_out, oh, ow)`; summed over all but its second dimension it
-        is the gradient of the bias.
-    input, offset, weight, stride, padding, dilation, mask
-        As in the forward call.
+        Gradient of the output, `(N, C_out, oh, ow)`; that of the bias is `conv2d_bias` of it.
+    input, offset, weight, stride, padding, dilation, mask, padding_mode, layout, acc_dtype
+        As in the forward call; the gradients of input, offset and mask are in the layout.
 
     Returns
     -------
@@ -130,16 +152,17 @@ def deform_conv2d_backward(
     )
     x, w, given, m, gy = arrays
     shapes = (x.shape, w.shape, given.shape, None if m is None else m.shape)
+    how = (padding_mode, layout, acc_dtype)
 
     def problem(direction: Direction) -> Problem:
-        return deform_problem(direction, *shapes, stride, padding, dilation, x.dtype)
+        return deform_problem(direction, *shapes, stride, padding, dilation, *how, x.dtype)
 
     check_grad_output(problem("forward"), gy.shape, False)
     return DeformGradients(
-        solve(problem("input_gradient"), (w, gy, given, m)),
-        solve(problem("offset_gradient"), (x, w, gy, given, m)),
-        solve(problem("weight_gradient"), (x, gy, given, m)),
-        None if m is None else solve(problem("mask_gradient"), (x, w, gy, given, m)),
+        input=solve(problem("input_gradient"), (w, gy, given, m)),
+        offset=solve(problem("offset_gradient"), (x, w, gy, given, m)),
+        weight=solve(problem("weight_gradient"), (x, gy, given, m)),
+        mask=None if m is None else solve(problem("mask_gradient"), (x, w, gy, given, m)),
     )
 
 
@@ -152,10 +175,16 @@ def deform_problem(
     stride: IntOrInts,
     padding: PaddingLike,
     dilation: IntOrInts,
+    padding_mode: str,
+    layout: str,
+    acc_dtype: npt.DTypeLike | None,
     dtype: np.dtype[Any],
 ) -> Problem:
-    """Return the problem of a deformable convolution on the shapes of its arrays."""
-    groups = deform_groups(input, weight, offset)
+    """Return the problem of a deformable convolution on the shapes of its arrays.
+
+    Those of input, offset and mask are in the order of the layout.
+    """
+    input = channels_second(input, 2, layout)
     problem = _cached(
         direction,
         input,
@@ -163,13 +192,16 @@ def deform_problem(
         parameters.integers("stride", stride, 2),
         parameters.padding_form("padding", padding, 2),
         parameters.integers("dilation", dilation, 2),
-        groups,
+        deform_groups(input, weight, channels_second(offset, 2, layout)),
         mask is not None,
+        parameters.padding_mode(padding_mode),
+        layout,
+        None if acc_dtype is None else accumulator(dtype, acc_dtype),
         dtype,
     )
-    check_shape("offset", offset, problem.deform.offset_shape, "for these windows")
+    check_shape("offset", offset, problem.offset_shape, "for these windows")
     if mask is not None:
-        check_shape("mask", mask, problem.deform.mask_shape, "for these windows and offsets")
+        check_shape("mask", mask, problem.mask_shape, "for these windows and offsets")
     return problem
 
 
@@ -183,10 +215,19 @@ def _cached(
     dilation: Ints,
     groups: tuple[int, int],
     masked: bool,
+    padding_mode: str,
+    layout: str,
+    acc: Dtype | None,
     dtype: np.dtype[Any],
 ) -> Problem:
     geometry = deform_geometry(input, weight, stride, padding, dilation, *groups, masked)
-    return Problem("deform_conv", direction, geometry, dtype)
+    check_padding_mode(geometry.axes, padding_mode)
+    return Problem(
+        *("deform_conv", direction, geometry, dtype),
+        padding_mode=padding_mode,
+        layout=layout,
+        acc=acc,
+    )
 
 
 def _promoted(**named: Any) -> list[Any]:

@@ -1,5 +1,6 @@
 """`explain`: the plan of a call, from shapes alone."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +31,8 @@ from fastconv.plan import Plan, plan_for, settings
 from fastconv.problem import Problem
 
 Arguments = dict[str, Any]
-Described = Problem | tuple[Problem, Problem]
-"""The problem of a call, or those of its two steps."""
+Described = Problem | tuple[Problem, ...]
+"""The problem of a call, or those of its steps, in order."""
 
 
 def explain(
@@ -83,8 +84,8 @@ def explain(
     bound.apply_defaults()
     described = problem({"dtype": row_of(dtype).dtype, **bound.arguments})
     if isinstance(described, tuple):
-        first, last = described
-        return replace(plan_for(last), before=plan_for(first))
+        first, *steps = map(plan_for, described)
+        return functools.reduce(lambda before, plan: replace(plan, before=before), steps, first)
     algorithm = bound.arguments.get("algorithm")
     if function is streaming.causal_conv1d:
         algorithm = streaming.steady_algorithm(described)
@@ -133,7 +134,7 @@ def _separable(rank: int, arguments: Arguments) -> tuple[Problem, Problem]:
         shape_of(arguments, "input"),
         shape_of(arguments, "depthwise_weight"),
         shape_of(arguments, "pointwise_weight"),
-        *(arguments[name] for name in place),
+        *(arguments[name] for name in (*place, "acc_dtype")),
     )
     if arguments.get("bias") is not None:
         conv.check_bias(shape_of(arguments, "bias"), problems[1])
@@ -141,10 +142,11 @@ def _separable(rank: int, arguments: Arguments) -> tuple[Problem, Problem]:
 
 
 def _causal(arguments: Arguments) -> Problem:
+    names = ("dilation", "groups", "dtype", "activation", "layout", "acc_dtype")
     problem = streaming.streaming_problem(
         shape_of(arguments, "input"),
         shape_of(arguments, "weight"),
-        *(arguments[name] for name in ("dilation", "groups", "dtype", "activation", "layout")),
+        *(arguments[name] for name in names),
     )
     if arguments.get("bias") is not None:
         conv.check_bias(shape_of(arguments, "bias"), problem)
@@ -179,7 +181,8 @@ def _local(rank: int, direction: Any, arguments: Arguments) -> Problem:
     first = "input_size" if direction == "input_gradient" else "input"
     second = "weight_size" if direction == "weight_gradient" else "weight"
     shape = shape_of(arguments, first)
-    place = [arguments[name] for name in ("stride", "padding", "dilation", "groups", "dtype")]
+    names = ("stride", "padding", "dilation", "groups", "padding_mode", "layout", "acc_dtype")
+    place = [arguments[name] for name in (*names, "dtype")]
     problem = local.local_problem(direction, rank, shape, shape_of(arguments, second), *place)
     if arguments.get("bias") is not None:
         local.bias_shape(shape_of(arguments, "bias"), problem)
@@ -188,14 +191,23 @@ def _local(rank: int, direction: Any, arguments: Arguments) -> Problem:
     return problem
 
 
-def _deform(arguments: Arguments) -> Problem:
+def _deform(arguments: Arguments) -> Described:
     x, w, offset = (shape_of(arguments, name) for name in ("input", "weight", "offset"))
-    mask = None if arguments["mask"] is None else shape_of(arguments, "mask")
-    place = [arguments[name] for name in ("stride", "padding", "dilation", "dtype")]
-    problem = deform.deform_problem("forward", x, w, offset, mask, *place)
+    masked = arguments["mask"] is not None
+    mask = shape_of(arguments, "mask") if masked else None
+    names = ("stride", "padding", "dilation", "padding_mode", "layout", "acc_dtype", "dtype")
+
+    def problem(direction: Any) -> Problem:
+        how = (arguments[name] for name in names)
+        return deform.deform_problem(direction, x, w, offset, mask, *how)
+
+    forward = problem("forward")
     if arguments.get("bias") is not None:
-        conv.check_bias(shape_of(arguments, "bias"), problem)
-    return problem
+        conv.check_bias(shape_of(arguments, "bias"), forward)
+    if "grad_output" not in arguments:
+        return forward
+    check_grad_output(forward, shape_of(arguments, "grad_output"), False)
+    return tuple(map(problem, deform.GRADIENTS[: None if masked else -1]))
 
 
 def _im2col(otherwise: Callable[[int], int], arguments: Arguments) -> Problem:
@@ -244,6 +256,7 @@ def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Descri
         "col2im": (columns.col2im, lambda a: _col2im("columns", 1, a)),
         "fold": (columns.fold, lambda a: _col2im("input", 2, a)),
         "deform_conv2d": (deform.deform_conv2d, _deform),
+        "deform_conv2d_backward": (deform.deform_conv2d_backward, _deform),
     }
     for rank in (1, 2, 3):
         for name, module, build in (

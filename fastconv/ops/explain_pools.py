@@ -1,6 +1,7 @@
 """How the arguments of pools become problems, from shapes alone."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastconv import parameters
@@ -12,6 +13,7 @@ from fastconv.ops import (
     lp_pool,
     max_pool,
     max_unpool,
+    median_pool,
     min_pool,
     pool_call,
     quantile_pool,
@@ -107,15 +109,23 @@ def _gather(rank: int, a: Arguments) -> Problem:
 
 
 def _global(kind: str, a: Arguments) -> Problem:
-    flat = global_pool.flat_shape(shape_of(a, "input"), parameters.layout(a["layout"]))
+    layout = parameters.layout(a["layout"])
+    name = "input" if "input" in a else "input_size"
+    flat, ones = global_pool.flat_shape(name, shape_of(a, name), layout)
+    for other in ("grad_output", "indices", "output"):
+        if other in a:
+            check_shape(other, shape_of(a, other), ones, "with one element for every plane")
+            a = {**a, other: global_pool.flat_shape(other, ones, layout)[0]}
     rank = len(flat) - 2
-    sizes = flat[1:-1] if a["layout"] == "channels_last" else flat[2:]
-    a = {**a, "input": flat}
+    a = {**a, name: flat}
     if kind == "lp_pool":
         fixed = dict.fromkeys(PLACE, None) | {"padding": 0, "dilation": 1, "ceil_mode": False}
-        fixed |= {"padding_mode": "zeros"}
-        return _lp_pool(rank, "forward", {**a, **fixed, "kernel_size": sizes, "rounding": None})
-    return _adaptive(rank, f"adaptive_{kind}", {**a, "output_size": 1})
+        fixed |= {"padding_mode": "zeros", "kernel_size": global_pool.spatial(flat, layout)}
+        direction = "input_gradient" if "grad_output" in a else "forward"
+        return _lp_pool(rank, direction, {**a, **fixed, "rounding": None})
+    if "grad_output" not in a:
+        return _adaptive(rank, f"adaptive_{kind}", {**a, "output_size": 1})
+    return _adaptive_gradient(rank, a) if kind == "avg_pool" else _scatter(rank, a, "first")
 
 
 def _of_rank(rank: int) -> dict[str, tuple[Callable[..., Any], Builder]]:
@@ -136,8 +146,10 @@ def _of_rank(rank: int) -> dict[str, tuple[Callable[..., Any], Builder]]:
         ),
         "lp_pool{}d": (lp_pool, lambda a: _lp_pool(rank, "forward", a)),
         "lp_pool{}d_backward": (lp_pool, lambda a: _lp_pool(rank, "input_gradient", a)),
-        "median_pool{}d": (quantile_pool, lambda a: _pool(rank, "quantile_pool", "forward", a)),
+        "median_pool{}d": (median_pool, lambda a: _pool(rank, "quantile_pool", "forward", a)),
+        "median_pool{}d_backward": (median_pool, scatter),
         "quantile_pool{}d": (quantile_pool, lambda a: _pool(rank, "quantile_pool", "forward", a)),
+        "quantile_pool{}d_backward": (quantile_pool, scatter),
         "adaptive_max_pool{}d": (
             adaptive_pool,
             lambda a: _adaptive(rank, "adaptive_max_pool", a),
@@ -163,10 +175,14 @@ def _of_rank(rank: int) -> dict[str, tuple[Callable[..., Any], Builder]]:
     }
 
 
+def _global_pools() -> Iterator[tuple[str, tuple[Callable[..., Any], Builder]]]:
+    for kind in ("avg_pool", "max_pool", "lp_pool"):
+        for name in (f"global_{kind}", f"global_{kind}_backward"):
+            yield name, (getattr(global_pool, name), functools.partial(_global, kind))
+
+
 POOLS: dict[str, tuple[Callable[..., Any], Builder]] = {
-    "global_avg_pool": (global_pool.global_avg_pool, lambda a: _global("avg_pool", a)),
-    "global_max_pool": (global_pool.global_max_pool, lambda a: _global("max_pool", a)),
-    "global_lp_pool": (global_pool.global_lp_pool, lambda a: _global("lp_pool", a)),
+    **dict(_global_pools()),
     **_of_rank(1),
     **_of_rank(2),
     **_of_rank(3),

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastconv import parameters
-from fastconv.dtypes import Array, conjugated, promoted
+from fastconv.dtypes import Array, Dtype, accumulator, conjugated, promoted
 from fastconv.errors import ShapeError
-from fastconv.geometry import batched_shape
+from fastconv.geometry import batched_shape, check_padding_mode
 from fastconv.geometry_special import local_geometry
 from fastconv.ops.call import check_grad_output, like_input, solve, with_batch
+from fastconv.ops.pool_problem import channels_second
 from fastconv.parameters import IntOrInts, Ints, Padding, PaddingLike
 from fastconv.problem import Direction, Problem
 
@@ -25,6 +26,10 @@ def local_conv1d(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve in 1-D with a filter for every window position: nothing is shared.
 
@@ -37,8 +42,11 @@ def local_conv1d(
         `[c, position]` is `weight[c, position]`, as in Chainer.
     bias : array_like, optional
         `(C_out,)`, or `(C_out, out_L)` with one for every position.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As for `conv1d`.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, L, C_in)` and a result
+        `(N, *out, C_out)`; the order of the weight and the bias does not change.
 
     Returns
     -------
@@ -49,6 +57,8 @@ def local_conv1d(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -57,7 +67,8 @@ def local_conv1d(
     >>> F.local_conv1d(x, w).shape
     (1, 1, 2)
     """
-    return _forward(1, input, weight, bias, stride, padding, dilation, groups)
+    place, how = (stride, padding, dilation, groups), (padding_mode, layout, acc_dtype)
+    return _forward(1, input, weight, bias, *place, *how)
 
 
 def local_conv1d_input(
@@ -68,6 +79,10 @@ def local_conv1d_input(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `local_conv1d` with respect to its input.
 
@@ -79,8 +94,11 @@ def local_conv1d_input(
         `(C_out, out_L, C_in // groups, kL)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, out_L)` or without `N`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call. Complex gradients are adjoints: the other array is conjugated.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -91,6 +109,8 @@ def local_conv1d_input(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -99,7 +119,8 @@ def local_conv1d_input(
     >>> F.local_conv1d_input((1, 1, 3), w, gy).sum()
     np.float64(4.0)
     """
-    return _input_gradient(1, input_size, weight, grad_output, stride, padding, dilation, groups)
+    place, how = (stride, padding, dilation, groups), (padding_mode, layout, acc_dtype)
+    return _input_gradient(1, input_size, weight, grad_output, *place, *how)
 
 
 def local_conv1d_weight(
@@ -110,6 +131,10 @@ def local_conv1d_weight(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `local_conv1d` with respect to its weight.
 
@@ -122,8 +147,11 @@ def local_conv1d_weight(
     grad_output : array_like
         Gradient of the output, `(N, C_out, out_L)` or without `N`.
         Summed over `N` (and positions) it is the gradient of the bias.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call. Complex gradients are adjoints: the other array is conjugated.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, L, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -134,6 +162,8 @@ def local_conv1d_weight(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -142,7 +172,8 @@ def local_conv1d_weight(
     >>> F.local_conv1d_weight(x, (1, 2, 1, 2), gy).ravel()[0]
     np.float64(5.0)
     """
-    return _weight_gradient(1, input, weight_size, grad_output, stride, padding, dilation, groups)
+    place, how = (stride, padding, dilation, groups), (padding_mode, layout, acc_dtype)
+    return _weight_gradient(1, input, weight_size, grad_output, *place, *how)
 
 
 def local_conv2d(
@@ -153,6 +184,10 @@ def local_conv2d(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve in 2-D with a filter for every window position: nothing is shared.
 
@@ -165,8 +200,11 @@ def local_conv2d(
         `[c, position]` is `weight[c, position]`, as in Chainer.
     bias : array_like, optional
         `(C_out,)`, or `(C_out, out_H, out_W)` with one for every position.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As for `conv2d`.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a result
+        `(N, *out, C_out)`; the order of the weight and the bias does not change.
 
     Returns
     -------
@@ -177,6 +215,8 @@ def local_conv2d(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -185,7 +225,8 @@ def local_conv2d(
     >>> F.local_conv2d(x, w).shape
     (1, 1, 2, 2)
     """
-    return _forward(2, input, weight, bias, stride, padding, dilation, groups)
+    place, how = (stride, padding, dilation, groups), (padding_mode, layout, acc_dtype)
+    return _forward(2, input, weight, bias, *place, *how)
 
 
 def local_conv2d_input(
@@ -196,6 +237,10 @@ def local_conv2d_input(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `local_conv2d` with respect to its input.
 
@@ -207,8 +252,11 @@ def local_conv2d_input(
         `(C_out, out_H, out_W, C_in // groups, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, out_H, out_W)` or without `N`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call. Complex gradients are adjoints: the other array is conjugated.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -219,6 +267,8 @@ def local_conv2d_input(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -227,7 +277,8 @@ def local_conv2d_input(
     >>> F.local_conv2d_input((1, 1, 3, 3), w, gy).sum()
     np.float64(16.0)
     """
-    return _input_gradient(2, input_size, weight, grad_output, stride, padding, dilation, groups)
+    place, how = (stride, padding, dilation, groups), (padding_mode, layout, acc_dtype)
+    return _input_gradient(2, input_size, weight, grad_output, *place, *how)
 
 
 def local_conv2d_weight(
@@ -238,6 +289,10 @@ def local_conv2d_weight(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `local_conv2d` with respect to its weight.
 
@@ -250,8 +305,11 @@ def local_conv2d_weight(
     grad_output : array_like
         Gradient of the output, `(N, C_out, out_H, out_W)` or without `N`.
         Summed over `N` (and positions) it is the gradient of the bias.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call. Complex gradients are adjoints: the other array is conjugated.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -262,6 +320,8 @@ def local_conv2d_weight(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -270,7 +330,8 @@ def local_conv2d_weight(
     >>> F.local_conv2d_weight(x, (1, 2, 2, 1, 2, 2), gy).ravel()[0]
     np.float64(5.0)
     """
-    return _weight_gradient(2, input, weight_size, grad_output, stride, padding, dilation, groups)
+    place, how = (stride, padding, dilation, groups), (padding_mode, layout, acc_dtype)
+    return _weight_gradient(2, input, weight_size, grad_output, *place, *how)
 
 
 def local_conv3d(
@@ -281,6 +342,10 @@ def local_conv3d(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve in 3-D with a filter for every window position: nothing is shared.
 
@@ -293,8 +358,11 @@ def local_conv3d(
         `[c, position]` is `weight[c, position]`, as in Chainer.
     bias : array_like, optional
         `(C_out,)`, or `(C_out, out_D, out_H, out_W)` with one for every position.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As for `conv3d`.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a result
+        `(N, *out, C_out)`; the order of the weight and the bias does not change.
 
     Returns
     -------
@@ -305,6 +373,8 @@ def local_conv3d(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -313,7 +383,8 @@ def local_conv3d(
     >>> F.local_conv3d(x, w).shape
     (1, 1, 2, 2, 2)
     """
-    return _forward(3, input, weight, bias, stride, padding, dilation, groups)
+    place, how = (stride, padding, dilation, groups), (padding_mode, layout, acc_dtype)
+    return _forward(3, input, weight, bias, *place, *how)
 
 
 def local_conv3d_input(
@@ -324,6 +395,10 @@ def local_conv3d_input(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `local_conv3d` with respect to its input.
 
@@ -335,8 +410,11 @@ def local_conv3d_input(
         `(C_out, out_D, out_H, out_W, C_in // groups, kD, kH, kW)`.
     grad_output : array_like
         Gradient of the output, `(N, C_out, out_D, out_H, out_W)` or without `N`.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call. Complex gradients are adjoints: the other array is conjugated.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -347,6 +425,8 @@ def local_conv3d_input(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -355,7 +435,8 @@ def local_conv3d_input(
     >>> F.local_conv3d_input((1, 1, 3, 3, 3), w, gy).sum()
     np.float64(64.0)
     """
-    return _input_gradient(3, input_size, weight, grad_output, stride, padding, dilation, groups)
+    place, how = (stride, padding, dilation, groups), (padding_mode, layout, acc_dtype)
+    return _input_gradient(3, input_size, weight, grad_output, *place, *how)
 
 
 def local_conv3d_weight(
@@ -366,6 +447,10 @@ def local_conv3d_weight(
     padding: PaddingLike = 0,
     dilation: IntOrInts = 1,
     groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Return the gradient of `local_conv3d` with respect to its weight.
 
@@ -378,8 +463,11 @@ def local_conv3d_weight(
     grad_output : array_like
         Gradient of the output, `(N, C_out, out_D, out_H, out_W)` or without `N`.
         Summed over `N` (and positions) it is the gradient of the bias.
-    stride, padding, dilation, groups
+    stride, padding, dilation, groups, padding_mode, acc_dtype
         As in the forward call. Complex gradients are adjoints: the other array is conjugated.
+    layout : str
+        "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a gradient
+        `(N, *out, C_out)`; the order of the weight does not change.
 
     Returns
     -------
@@ -390,6 +478,8 @@ def local_conv3d_weight(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -398,7 +488,8 @@ def local_conv3d_weight(
     >>> F.local_conv3d_weight(x, (1, 2, 2, 2, 1, 2, 2, 2), gy).ravel()[0]
     np.float64(5.0)
     """
-    return _weight_gradient(3, input, weight_size, grad_output, stride, padding, dilation, groups)
+    place, how = (stride, padding, dilation, groups), (padding_mode, layout, acc_dtype)
+    return _weight_gradient(3, input, weight_size, grad_output, *place, *how)
 
 
 def local_problem(
@@ -410,18 +501,27 @@ def local_problem(
     padding: PaddingLike,
     dilation: IntOrInts,
     groups: int,
+    padding_mode: str,
+    layout: str,
+    acc_dtype: npt.DTypeLike | None,
     dtype: np.dtype[Any],
 ) -> Problem:
-    """Return the problem of a locally connected convolution on two shapes."""
+    """Return the problem of a locally connected convolution on two shapes.
+
+    `input` is in the order of the layout; a problem always has the channels second.
+    """
     return _cached(
         direction,
         rank,
-        input,
+        channels_second(input, rank, layout),
         weight,
         parameters.integers("stride", stride, rank),
         parameters.padding_form("padding", padding, rank),
         parameters.integers("dilation", dilation, rank),
         parameters.integer("groups", groups),
+        parameters.padding_mode(padding_mode),
+        layout,
+        None if acc_dtype is None else accumulator(dtype, acc_dtype),
         dtype,
     )
 
@@ -436,11 +536,20 @@ def _cached(
     padding: Padding,
     dilation: Ints,
     groups: int,
+    padding_mode: str,
+    layout: str,
+    acc: Dtype | None,
     dtype: np.dtype[Any],
 ) -> Problem:
     shape = batched_shape("input", input, rank)
     geometry = local_geometry(shape, weight, stride, padding, dilation, groups)
-    return Problem("local_conv", direction, geometry, dtype)
+    check_padding_mode(geometry.axes, padding_mode)
+    return Problem(
+        *("local_conv", direction, geometry, dtype),
+        padding_mode=padding_mode,
+        layout=layout,
+        acc=acc,
+    )
 
 
 def bias_shape(shape: Ints, problem: Problem) -> Ints:
@@ -462,13 +571,16 @@ def _forward(
     padding: PaddingLike,
     dilation: IntOrInts,
     groups: int,
+    padding_mode: str,
+    layout: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     if bias is None:
         x, w = promoted(input=input, weight=weight)
         b = None
     else:
         x, w, b = promoted(input=input, weight=weight, bias=bias)
-    place = (stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups, padding_mode, layout, acc_dtype)
     problem = local_problem("forward", rank, x.shape, w.shape, *place, x.dtype)
     if b is not None:
         b = np.broadcast_to(
@@ -486,10 +598,13 @@ def _input_gradient(
     padding: PaddingLike,
     dilation: IntOrInts,
     groups: int,
+    padding_mode: str,
+    layout: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     w, gy = promoted(weight=weight, grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
-    place = (stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups, padding_mode, layout, acc_dtype)
     problem = local_problem("input_gradient", rank, shape, w.shape, *place, w.dtype)
     check_grad_output(problem, gy.shape, len(shape) == rank + 1)
     return like_input(solve(problem, (conjugated(w), with_batch(gy, rank))), shape, rank)
@@ -504,10 +619,13 @@ def _weight_gradient(
     padding: PaddingLike,
     dilation: IntOrInts,
     groups: int,
+    padding_mode: str,
+    layout: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     x, gy = promoted(input=input, grad_output=grad_output)
     shape = parameters.shape("weight_size", weight_size)
-    place = (stride, padding, dilation, groups)
+    place = (stride, padding, dilation, groups, padding_mode, layout, acc_dtype)
     problem = local_problem("weight_gradient", rank, x.shape, shape, *place, x.dtype)
     check_grad_output(problem, gy.shape, x.ndim == rank + 1)
     return solve(problem, (conjugated(with_batch(x, rank)), with_batch(gy, rank)))

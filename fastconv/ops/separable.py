@@ -29,6 +29,7 @@ def separable_conv1d(
     activation: str | None = None,
     padding_mode: str = "zeros",
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve every channel by kernels of its own in 1-D, then mix the channels at each position.
 
@@ -54,6 +55,10 @@ def separable_conv1d(
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)` and a result
         `(N, *out, C_out)`; the order of the weights does not change.
+    acc_dtype : dtype, optional
+        What both sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32
+        for float16. Integers are returned in it; floating point is rounded to its own dtype, also
+        between the two.
 
     Returns
     -------
@@ -64,6 +69,8 @@ def separable_conv1d(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -74,7 +81,7 @@ def separable_conv1d(
     """
     place = (stride, padding, dilation)
     how = (activation, padding_mode, layout)
-    return _separable(1, input, depthwise_weight, pointwise_weight, bias, *place, *how)
+    return _separable(1, input, depthwise_weight, pointwise_weight, bias, *place, *how, acc_dtype)
 
 
 def separable_conv2d(
@@ -89,6 +96,7 @@ def separable_conv2d(
     activation: str | None = None,
     padding_mode: str = "zeros",
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve every channel by kernels of its own in 2-D, then mix the channels at each position.
 
@@ -114,6 +122,10 @@ def separable_conv2d(
     layout : str
         "channels_first", or "channels_last" for an input `(N, H, W, C_in)` and a result
         `(N, *out, C_out)`; the order of the weights does not change.
+    acc_dtype : dtype, optional
+        What both sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32
+        for float16. Integers are returned in it; floating point is rounded to its own dtype, also
+        between the two.
 
     Returns
     -------
@@ -124,6 +136,8 @@ def separable_conv2d(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -134,7 +148,7 @@ def separable_conv2d(
     """
     place = (stride, padding, dilation)
     how = (activation, padding_mode, layout)
-    return _separable(2, input, depthwise_weight, pointwise_weight, bias, *place, *how)
+    return _separable(2, input, depthwise_weight, pointwise_weight, bias, *place, *how, acc_dtype)
 
 
 def separable_conv3d(
@@ -149,6 +163,7 @@ def separable_conv3d(
     activation: str | None = None,
     padding_mode: str = "zeros",
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Array:
     """Convolve every channel by kernels of its own in 3-D, then mix the channels at each position.
 
@@ -174,6 +189,10 @@ def separable_conv3d(
     layout : str
         "channels_first", or "channels_last" for an input `(N, D, H, W, C_in)` and a result
         `(N, *out, C_out)`; the order of the weights does not change.
+    acc_dtype : dtype, optional
+        What both sums are kept in, if not int32 for 8-bit integers, int64 for wider ones, float32
+        for float16. Integers are returned in it; floating point is rounded to its own dtype, also
+        between the two.
 
     Returns
     -------
@@ -184,6 +203,8 @@ def separable_conv3d(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
 
     Examples
     --------
@@ -194,7 +215,7 @@ def separable_conv3d(
     """
     place = (stride, padding, dilation)
     how = (activation, padding_mode, layout)
-    return _separable(3, input, depthwise_weight, pointwise_weight, bias, *place, *how)
+    return _separable(3, input, depthwise_weight, pointwise_weight, bias, *place, *how, acc_dtype)
 
 
 def separable_problems(
@@ -209,6 +230,7 @@ def separable_problems(
     activation: str | None,
     padding_mode: str,
     layout: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> tuple[Problem, Problem]:
     """Return the problems of the two steps; a pointwise weight may have no spatial sizes."""
     if len(depthwise) == rank + 2 and depthwise[1] != 1:
@@ -227,6 +249,7 @@ def separable_problems(
         *("forward", rank, input, depthwise, stride, padding, dilation, max(1, channels), dtype),
         layout=layout,
         padding_mode=padding_mode,
+        acc_dtype=acc_dtype,
     )
     expected = (pointwise[0] if pointwise else 1, depthwise[0], *(1,) * rank)
     if pointwise not in (expected, expected[:2]):
@@ -239,6 +262,7 @@ def separable_problems(
         first.result_dtype,
         activation=activation,
         layout=layout,
+        acc_dtype=acc_dtype,
     )
     return first, second
 
@@ -255,6 +279,7 @@ def _separable(
     activation: str | None,
     padding_mode: str,
     layout: str,
+    acc_dtype: npt.DTypeLike | None,
 ) -> Array:
     named = {"depthwise_weight": depthwise_weight, "pointwise_weight": pointwise_weight}
     if bias is None:
@@ -262,7 +287,7 @@ def _separable(
         b = None
     else:
         x, d, p, b = promoted(input=input, **named, bias=bias)
-    place = (stride, padding, dilation, x.dtype, activation, padding_mode, layout)
+    place = (stride, padding, dilation, x.dtype, activation, padding_mode, layout, acc_dtype)
     whole = separable_problems(rank, x.shape, d.shape, p.shape, *place)
     if b is not None:
         check_bias(b.shape, whole[1])

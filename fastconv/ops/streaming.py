@@ -38,6 +38,7 @@ def causal_conv1d(
     state: npt.ArrayLike | None = None,
     activation: str | None = None,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> tuple[Array, Array]:
     """Convolve the next block of a signal, each element with what came before it.
 
@@ -65,6 +66,8 @@ def causal_conv1d(
     layout : str
         "channels_first", or "channels_last" for an input `(N, L, C_in)`, a state and a result of
         that order.
+    acc_dtype : dtype, optional
+        What sums are kept in, as for `conv1d`.
 
     Returns
     -------
@@ -75,6 +78,8 @@ def causal_conv1d(
     ------
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
+    AccumulatorError
+        If sums of integers could exceed their accumulator.
     PlanError
         If the algorithm that the settings ask for does not promise the same bits.
 
@@ -93,7 +98,8 @@ def causal_conv1d(
     arrays = dict(zip(named, promoted(**named), strict=True))
     x, w, b = arrays["input"], arrays["weight"], arrays.get("bias")
     unbatched = x.ndim == 2
-    problem = streaming_problem(x.shape, w.shape, dilation, groups, x.dtype, activation, layout)
+    how = (activation, layout, acc_dtype)
+    problem = streaming_problem(x.shape, w.shape, dilation, groups, x.dtype, *how)
     if b is not None:
         check_bias(b.shape, problem)
     state = arrays.get("state")
@@ -119,6 +125,7 @@ def streaming_problem(
     dtype: np.dtype[Any],
     activation: str | None = None,
     layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> Problem:
     """Return the problem of one chunk of a block, behind what comes before it."""
     parameters.layout(layout)
@@ -128,7 +135,8 @@ def streaming_problem(
     reach = jump * (max(1, weight[-1]) - 1) if len(weight) == 3 else 0
     length = min(CHUNK, max(LEAST, input[-1] if input else 1))
     shape = (*input[:-1], reach + length) if input else ()
-    return conv_problem("forward", 1, shape, weight, 1, 0, jump, groups, dtype, activation)
+    place = (1, 0, jump, groups)
+    return conv_problem("forward", 1, shape, weight, *place, dtype, activation, acc_dtype=acc_dtype)
 
 
 def steady_algorithm(problem: Problem) -> str:
@@ -154,6 +162,7 @@ def steady_algorithm(problem: Problem) -> str:
         (*geometry.input_shape[:2], geometry.axes[0].extent - 1 + CHUNK),
         geometry.weight_shape,
         *(1, 0, geometry.axes[0].dilation, geometry.groups, problem.dtype, problem.activation),
+        acc_dtype=problem.acc,
     )
     return _steady(longest, in_force)
 
@@ -193,6 +202,7 @@ def _in_chunks(whole: Array, w: Array, b: Array | None, problem: Problem) -> Arr
             chunk = conv_problem(
                 *("forward", 1, part.shape, w.shape, 1, 0, geometry.axes[0].dilation),
                 *(geometry.groups, problem.dtype, problem.activation),
+                acc_dtype=problem.acc,
             )
             y[..., start:stop] = solve(chunk, (part, w, b))[..., : stop - start]
     return y

@@ -68,7 +68,7 @@ class Plan:
     limits_blas : bool
         Whether the threads were set, so that BLAS is held to them while the call runs.
     before : Plan or None
-        The plan of the step before this one, where a call takes two; only `explain` says so.
+        The plan of the step before this one, where a call takes several; only `explain` says so.
     """
 
     problem: Problem

@@ -84,6 +84,8 @@ def _scratch(algorithm: Algorithm, problem: Problem, limit: int) -> int:
     )
     itemsize = max(problem.dtype.itemsize, problem.result_dtype.itemsize)
     needed += (x + y) * itemsize
+    if problem.operation == "deform_conv":
+        needed += math.prod(problem.offset_shape) * itemsize
     if problem.indices or problem.operation == "scatter":
         needed += y * INDEX_BYTES
     return needed

@@ -5,6 +5,7 @@ import pytest
 
 import fastconv as F
 from fastconv import DtypeError, ParameterError, ShapeError, reference
+from fastconv.dtypes import row_of, with_bfloat16
 from tests import oracle_deform
 from tests.helpers import ints, same
 
@@ -184,9 +185,75 @@ def test_no_batch(module):
 
 def test_parameters_are_torchvisions():
     names = ["input", "offset", "weight", "bias", "stride", "padding", "dilation", "mask"]
-    assert list(inspect.signature(F.deform_conv2d).parameters) == names
+    more = ["padding_mode", "layout", "acc_dtype"]
+    parameters = inspect.signature(F.deform_conv2d).parameters
+    assert list(parameters) == names + more
+    assert all(parameters[name].kind == inspect.Parameter.KEYWORD_ONLY for name in more)
     backward = inspect.signature(F.deform_conv2d_backward).parameters
-    assert list(backward) == ["grad_output", *(n for n in names if n != "bias")]
+    assert list(backward) == ["grad_output", *(n for n in names if n != "bias"), *more]
+
+
+@MODULE
+@pytest.mark.parametrize("name", [n for n in with_bfloat16() if "float16" in n])
+def test_halves_are_computed_in_float32_and_rounded_once(module, name):
+    dtype = row_of(name).dtype
+    place = PLACES["all"]
+    stride, padding, dilation, _, _ = place
+    generator = np.random.default_rng(1)
+    halves = [generator.standard_normal(a.shape).astype(dtype) for a in arrays(*place)]
+    wide = [a.astype(np.float64) for a in halves]
+    found, exact = (
+        (
+            module.deform_conv2d(x, offset, w, None, stride, padding, dilation, mask),
+            *module.deform_conv2d_backward(gy, x, offset, w, stride, padding, dilation, mask),
+        )
+        for x, offset, w, mask, gy in (halves, wide)
+    )
+    eps = 2.0 ** (-8 if name == "bfloat16" else -11)
+    for got, expected in zip(found, exact, strict=True):
+        assert got.dtype == dtype
+        largest = np.abs(expected).max()  # what float32 loses where terms cancel
+        error = np.abs(got.astype(np.float64) - expected)
+        assert (error <= np.abs(expected) * eps * 1.001 + largest * 1e-5).all()
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["v1", "v2"])
+@pytest.mark.parametrize("place", ["plain", "stride", "groups", "all"])
+def test_onnx_defines_the_same(place, masked):
+    onnx = pytest.importorskip("onnx")
+    from onnx.reference import ReferenceEvaluator
+
+    stride, padding, dilation, groups, offset_groups = PLACES[place]
+    x, offset, w, mask, _ = arrays(*PLACES[place], masked)
+    b = ints(6, seed=5)
+    given = {"X": x, "W": w, "offset": offset, "B": b} | ({"mask": mask} if masked else {})
+    node = onnx.helper.make_node(
+        *("DeformConv", list(given), ["Y"]),
+        strides=both(stride),
+        pads=both(padding) * 2,
+        dilations=both(dilation),
+        group=groups,
+        offset_group=offset_groups,
+        kernel_shape=w.shape[2:],
+    )
+    double = onnx.TensorProto.DOUBLE
+    values = [onnx.helper.make_tensor_value_info(n, double, a.shape) for n, a in given.items()]
+    out = onnx.helper.make_tensor_value_info("Y", double, None)
+    graph = onnx.helper.make_graph([node], "deform", values, [out])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 19)])
+    (expected,) = ReferenceEvaluator(model).run(None, given)
+    same(F.deform_conv2d(x, offset, w, b, stride, padding, dilation, mask), expected)
+
+
+def test_padding_by_elements_of_the_input_moves_with_the_offsets():
+    """As if the input were padded first: a tap in the padding reads it, one beyond reads zeros."""
+    x, w, place = ints(1, 1, 4, 5), np.ones((1, 1, 1, 1)), (1, 2)
+    offset = np.zeros((1, 2, 8, 9))
+    offset[:, 1] = -1
+    y = F.deform_conv2d(x, offset, w, None, *place, padding_mode="circular")
+    around = np.pad(x, [(0, 0)] * 2 + [(2, 2)] * 2, "wrap")
+    same(y[..., 1:], around[..., :-1])
+    assert not y[..., 0].any()
 
 
 X, OFFSET, W = ints(1, 4, 6, 6), ints(1, 18, 4, 4), ints(2, 4, 3, 3)
@@ -226,7 +293,8 @@ def test_gradients_that_do_not_fit(plans):
     assert plans == []
 
 
-@pytest.mark.parametrize("dtype", [complex, object], ids=str)
+@pytest.mark.parametrize("dtype", [complex, object, int, np.uint8, bool], ids=str)
 def test_other_dtypes_are_refused(dtype):
-    with pytest.raises(DtypeError, match="input"):
-        F.deform_conv2d(X.astype(dtype), OFFSET, W)
+    arrays = (a.astype(dtype) for a in (X, OFFSET, W))
+    with pytest.raises(DtypeError, match=r"input: .*" + (np.dtype(dtype).name)):
+        F.deform_conv2d(*arrays)

@@ -7,7 +7,7 @@ from hypothesis import given
 import fastconv as F
 from fastconv import ParameterError, Problem, ShapeError, reference
 from tests import oracle_local
-from tests.helpers import ints, same, solved
+from tests.helpers import inputs_of, ints, same, solved
 from tests.strategies import problems
 
 SIZES = {1: (9,), 2: (7, 6), 3: (4, 5, 6)}
@@ -113,14 +113,7 @@ def test_batches(rank, batch):
     )
 )
 def test_small_blocks_agree(problem):
-    geometry = problem.conv
-    shapes = {
-        "forward": (geometry.input_shape, geometry.weight_shape),
-        "input_gradient": (geometry.weight_shape, geometry.output_shape),
-        "weight_gradient": (geometry.input_shape, geometry.output_shape),
-    }[problem.direction]
-    inputs = [ints(*shape, dtype=problem.dtype) for shape in shapes]
-    inputs += [None] if problem.direction == "forward" else []
+    inputs = inputs_of(problem)
     whole = solved(problem, inputs, "local_gemm")
     try:
         small = solved(problem, inputs, "local_gemm", max_scratch_bytes=2048)
@@ -178,7 +171,9 @@ def test_parameters_are_those_of_conv(rank):
         ours = inspect.signature(getattr(F, f"local_conv{rank}d{suffix}"))
         theirs = inspect.signature(getattr(F, f"conv{rank}d{suffix}"))
         names = list(ours.parameters)
-        assert names == list(theirs.parameters)[: len(names)]
+        positional = [n for n in names if ours.parameters[n].kind != inspect.Parameter.KEYWORD_ONLY]
+        assert positional == list(theirs.parameters)[: len(positional)]
+        assert set(names) <= set(theirs.parameters)
 
 
 @RANKS
@@ -205,5 +200,37 @@ def test_sums_that_may_not_fit_are_refused():
     x, w, _ = arrays(2, 1, 0, 1, 1)
     with pytest.raises(F.AccumulatorError, match="sums"):
         F.local_conv2d(x.astype(np.int64) + 2**40, w.astype(np.int64) + 2**40)
-    with pytest.raises(F.DtypeError, match="uint64"):
-        F.local_conv2d(np.abs(x).astype(np.uint64), np.abs(w).astype(np.uint64))
+    x, w = np.abs(x).astype(np.uint64), np.abs(w).astype(np.uint64)
+    with pytest.raises(F.DtypeError, match="acc_dtype: nothing is wider than uint64"):
+        F.local_conv2d(x, w)
+    with pytest.raises(F.AccumulatorError, match="acc_dtype: sums"):
+        F.local_conv2d(x + 2**32, w + 2**32, acc_dtype="uint64")
+    with pytest.raises(F.AccumulatorError, match="acc_dtype: sums"):
+        F.local_conv2d(x.astype(np.int8), w.astype(np.int8) + 100, acc_dtype="int8")
+
+
+def test_the_largest_unsigned_sum_that_fits():
+    x, w = np.full((1, 2, 4), 2**32, np.uint64), np.full((1, 4, 2, 1), 2**31, np.uint64)
+    y = F.local_conv1d(x, w - 1, acc_dtype="uint64")
+    assert int(y[0, 0, 1]) == 2 * 2**32 * (2**31 - 1)
+    with pytest.raises(F.AccumulatorError, match="acc_dtype: sums"):
+        F.local_conv1d(x, w, acc_dtype="uint64")
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_pytorch_agrees(groups, dtype):
+    """As PyTorch's users spell it: unfolded windows, each times its own filter."""
+    torch = pytest.importorskip("torch")
+    x, w, gy = (a.astype(dtype) for a in arrays(2, 2, 1, 1, groups))
+    b = ints(6, *gy.shape[2:], dtype=dtype)
+    tx, tw = (torch.from_numpy(a).requires_grad_() for a in (x, w))
+    columns = torch.nn.functional.unfold(tx, w.shape[-2:], 1, 1, 2)
+    columns = columns.reshape(2, groups, 4 // groups, *w.shape[-2:], *gy.shape[2:])
+    filters = tw.reshape(groups, 6 // groups, *w.shape[1:])
+    y = torch.einsum("ngcijhw,gmhwcij->ngmhw", columns, filters).reshape(gy.shape)
+    y = y + torch.from_numpy(b)
+    same(F.local_conv2d(x, w, b, 2, 1, 1, groups), y.detach().numpy())
+    y.backward(torch.from_numpy(gy))
+    same(F.local_conv2d_input(x.shape, w, gy, 2, 1, 1, groups), tx.grad.numpy())
+    same(F.local_conv2d_weight(x, w.shape, gy, 2, 1, 1, groups), tw.grad.numpy())
