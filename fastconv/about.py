@@ -1,7 +1,5 @@
 """`info`: what is installed and in force."""
 
-import importlib.metadata
-import platform
 from typing import Any
 
 from fastconv.algorithms import ALGORITHMS
@@ -28,6 +26,8 @@ def info() -> dict[str, Any]:
     >>> F.info()["algorithms"][-1]
     'naive'
     """
+    import platform  # here, as `importlib.metadata` is below: they take as long as all of fastconv
+
     cpu: dict[str, Any] = {"name": platform.machine(), "cores": cores(), "features": []}
     folder = None
     if numba_installed():
@@ -52,6 +52,8 @@ def info() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

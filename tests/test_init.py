@@ -67,6 +67,19 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code):
     assert printed == "[]"
 
 
+def test_importing_fastconv_imports_little_besides_what_numpy_does():
+    printed = python(
+        """
+import sys, numpy
+before = set(sys.modules)
+import fastconv
+loaded = {name for name in sys.modules if name not in before and name[:8] != "fastconv"}
+print([name for name in ("numpy.random", "importlib.metadata", "email") if name in loaded])
+"""
+    )
+    assert printed == "[]"
+
+
 def test_a_convolution_imports_the_compiler_and_nothing_else_that_is_heavy():
     light = tuple(name for name in LATE if name not in ("numba", "llvmlite", "scipy"))
     printed = python(

@@ -1,5 +1,7 @@
 """Fractional max pooling: windows at random steps, about as many as are asked for."""
 
+from __future__ import annotations  # `numpy.random` is not imported before it is used
+
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
