@@ -1,5 +1,7 @@
 """The command `fastconv`: `demo`, `bench`, `check`, `warmup` and `info`, one file each.
 
+`demo NAME` shows one of `demos`, again one file each.
+
 What they share is beside them: `layers` and `problems` (what is computed), `operands` (on which
 data), `contenders` (by whom), `console` (how it is shown). None of it is imported by `fastconv`.
 """

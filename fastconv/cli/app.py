@@ -7,6 +7,7 @@ import typer
 import fastconv
 from fastconv.cli import bench, check, demo, info, warmup
 from fastconv.cli.console import help_text
+from fastconv.cli.demos import DEMOS
 
 HELP = help_text(
     """Convolution and pooling on NumPy arrays, as matrix multiplies over windows.""",
@@ -25,7 +26,11 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(help=demo.HELP)(demo.demo)
+demos = typer.Typer(rich_markup_mode="rich", no_args_is_help=False)
+demos.callback(invoke_without_command=True, help=demo.HELP)(demo.demo)
+for each in DEMOS:
+    demos.command(each.NAME, help=each.HELP)(each.run)
+app.add_typer(demos, name="demo")
 app.command(help=bench.HELP)(bench.bench)
 app.command(help=check.HELP)(check.check)
 app.command(help=warmup.HELP)(warmup.warmup)

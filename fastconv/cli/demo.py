@@ -20,6 +20,7 @@ from fastconv.cli.extras import check_folder, require
 from fastconv.cli.photograph import as_input, photograph
 from fastconv.cli.stack import Measured, check_size, measure, ready_reference, three_layers
 from fastconv.dtypes import Array
+from fastconv.errors import ParameterError
 from fastconv.plan.threads import limited_threads
 
 FIGURE = "feature-maps.png"
@@ -31,10 +32,12 @@ pool. Shows the time of every stage on the reference and on the engine and the l
 of their results, and writes a figure of all feature maps.""",
     "fastconv demo",
     "fastconv demo --image holiday.jpg --rgb --output maps",
+    "fastconv demo digit-nine    another demo; its options stand after its name",
 )
 
 
 def demo(
+    context: typer.Context,
     image: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="A photograph; by default scikit-image's cat."),
@@ -49,6 +52,9 @@ def demo(
     ] = 20,
 ) -> None:
     """Run a photograph through three layers, by plain loops and by the engine."""
+    if context.invoked_subcommand is not None:
+        refuse_options(context)
+        return
     require("demo", "matplotlib", "PIL", "threadpoolctl")
     check_folder("output", output)
     pixels = photograph(image)
@@ -68,6 +74,16 @@ def demo(
     show(_table(measured))
     _draw(pixels if rgb else x[0, 0], measured, output / FIGURE)
     out.print(f"Feature maps: {output / FIGURE}", soft_wrap=True)
+
+
+def refuse_options(context: typer.Context) -> None:
+    """Refuse options of `demo` itself that stand before the name of another demo."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise ParameterError(
+                f"{name}: options of 'demo {context.invoked_subcommand}' stand after its name"
+            )
 
 
 def _table(measured: list[Measured]) -> Table:

@@ -4,7 +4,7 @@ from types import ModuleType
 
 import numpy as np
 
-from benchmarks import tutorials
+from fastconv.cli import tutorials
 
 
 class Input2D:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import tutorials
+from fastconv.cli import tutorials
 from fastconv.dropin import dlfs
 from tests.dropin.cases import DTYPES, NO_ARRAYS, ORDERED, differences, refused
 from tests.helpers import distinct, ints, same

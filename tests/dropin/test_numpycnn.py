@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import tutorials
+from fastconv.cli import tutorials
 from fastconv.dropin import numpycnn
 from tests.dropin.cases import NO_ARRAYS, refused
 from tests.helpers import ints, same

@@ -3,8 +3,8 @@ import logging
 import numpy as np
 import pytest
 
-from benchmarks import tutorials
 from fastconv import MissingDependencyError
+from fastconv.cli import tutorials
 from fastconv.dropin import pygad_cnn
 from fastconv.dropin.pygad_cnn import (
     AveragePooling2D,
