@@ -22,6 +22,7 @@ from fastconv.errors import (
     ParameterError,
     PlanError,
     ShapeError,
+    StateError,
 )
 from fastconv.ops.adaptive_pool import (
     adaptive_avg_pool1d,
@@ -161,6 +162,7 @@ __all__ = [
     "PreparedConv",
     "Problem",
     "ShapeError",
+    "StateError",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool1d_backward",
     "adaptive_avg_pool2d",

@@ -30,3 +30,7 @@ class PlanError(FastconvError, RuntimeError):
 
 class MissingDependencyError(FastconvError, ImportError):
     """A package that this call needs is not installed; the message says which."""
+
+
+class StateError(FastconvError, RuntimeError):
+    """A saved state does not fit, or an object is not in the state that a call needs."""
