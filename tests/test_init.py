@@ -58,7 +58,8 @@ def test_the_version_is_that_of_the_package():
         "import fastconv as F, numpy as np; F.max_pool2d(np.ones((1, 1, 4, 4)), 2)",
         "import fastconv as F; F.explain('max_pool2d', (1, 1, 4, 4), 2)",
         "import fastconv as F; F.explain('avg_pool2d_backward', (1, 1, 2, 2), (1, 1, 4, 4), 2)",
-        "import fastconv as F; F.explain('conv2d_input', (1, 1, 4, 4), (1, 1, 2, 2), (1, 1, 3, 3))",
+        "import fastconv as F; "
+        "F.explain('conv2d_input', (1, 1, 4, 4), (1, 1, 2, 2), (1, 1, 3, 3), dtype='complex64')",
     ],
     ids=["import", "reference", "pool", "explain-pool", "explain-backward", "explain-gradient"],
 )

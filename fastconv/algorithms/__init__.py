@@ -18,12 +18,13 @@ from fastconv.algorithms.naive import Naive
 from fastconv.algorithms.pointwise import Pointwise
 from fastconv.algorithms.pooling import Pooling
 from fastconv.algorithms.tapwise import Tapwise
+from fastconv.algorithms.turned_forward import TurnedForward
 
+FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(), ImplicitGemm())
+"""Compiled convolutions; they solve the gradient of the input too."""
 ALGORITHMS: tuple[Algorithm, ...] = (
-    Depthwise(),
-    ChannelsLast(),
-    ChannelVectors(),
-    ImplicitGemm(),
+    *FORWARD,
+    TurnedForward(FORWARD),
     Pointwise(),
     Converted(),
     Im2colGemm(),

@@ -31,8 +31,7 @@ class Algorithm(Protocol):
     problem                  inputs             outputs
     ======================== ================== =======================
     conv forward             x, w, b or None    y
-    conv input_gradient      w, gy (a bias if   gx
-                             not native)
+    conv input_gradient      w, gy, and maybe b gx
     conv weight_gradient     x, gy              gw
     max_pool forward         x                  y, and indices if asked
     avg_pool forward         x                  y
@@ -45,12 +44,17 @@ class Algorithm(Protocol):
     local_conv ...           as conv, the bias with an element for every output of a sample
     ======================== ================== =======================
 
+    The weight of a convolution forward may also be a view of any strides with an axis of the groups
+    before the others: `(groups, C_out // groups, C_in // groups, *kernel)`.
+
     Further members are optional; whoever plans asks for them by name:
 
     `compiled`
         True: computes in compiled loops only, which raise no floating-point warnings.
     `fuses_activation(problem)`
         True: `run` applies the problem's activation too; else the plan does so afterwards.
+    `adds_bias(problem)`
+        True: `run` adds the bias of an input gradient too; else the plan does so afterwards.
     `layout`
         "channels_last": takes such arrays; else the plan hands it views of them with the channels
         second, and copies what it filled.

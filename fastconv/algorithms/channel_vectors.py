@@ -230,7 +230,7 @@ class _Engine:
         buffer.fill(0)  # the padding, which stays as it is
         first = 0
         for axis, size in zip(self.geometry.axes, self.sizes, strict=True):
-            first = first * size + axis.before
+            first = first * size + max(0, axis.before)
 
         def read(x: Array) -> Array:
             planes = x.shape[0] * self.geometry.channels
@@ -319,7 +319,7 @@ def _theirs(problem: Problem) -> float:
 def _padded_sizes(geometry: ConvGeometry) -> tuple[int, ...]:
     if not geometry.padded:
         return geometry.sizes
-    return tuple(max(axis.size, axis.last) + axis.before for axis in geometry.axes)
+    return tuple(max(axis.size, axis.last) + max(0, axis.before) for axis in geometry.axes)
 
 
 def _shifts(geometry: ConvGeometry, sizes: tuple[int, ...]) -> Array:
@@ -336,7 +336,7 @@ def _places(geometry: ConvGeometry, sizes: tuple[int, ...], rows: int) -> Array:
     """Return where every position reads its first tap; the last is repeated to fill its tile."""
     places = np.zeros(1, np.int64)
     for axis, size in zip(geometry.axes, sizes, strict=True):
-        start = 0 if geometry.padded else -axis.before
+        start = (max(0, axis.before) if geometry.padded else 0) - axis.before
         steps = np.arange(axis.out) * axis.stride + start
         places = (places[:, np.newaxis] * size + steps).reshape(-1)
     return np.pad(places, (0, -len(places) % rows), mode="edge")

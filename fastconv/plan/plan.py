@@ -233,7 +233,9 @@ class Plan:
 
         Where results are rounded or converted, the algorithm adds it, before that.
         """
-        return self._is_input_gradient and self.problem.native
+        adds = getattr(self.chosen, "adds_bias", None)
+        done = adds is not None and adds(self.problem)
+        return self._is_input_gradient and self.problem.native and not done
 
     @cached_property
     def _is_input_gradient(self) -> bool:

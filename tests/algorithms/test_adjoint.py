@@ -140,4 +140,4 @@ def test_maximum_with_its_places_frozen(name, problem):
 def test_every_algorithm_is_reached():
     operations = ("conv", "columns", "local_conv")
     reached = {name for operation in operations for _, name in forward_lines(operation)}
-    assert reached | {"pooling", "deform_gemm"} == set(NAMES)
+    assert reached | {"pooling", "deform_gemm", "turned_forward"} == set(NAMES)

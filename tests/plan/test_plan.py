@@ -61,8 +61,13 @@ def test_compiled_tiles_are_preferred_forward_and_refuse_gradients():
     assert plan_for(CONV).algorithm == "implicit_gemm"
     for direction in ("input_gradient", "weight_gradient"):
         plan = plan_for(Problem.parse(str(CONV).replace("forward", direction)))
-        assert plan.algorithm == "im2col_gemm"
         assert direction in plan.refusals["implicit_gemm"]
+
+
+def test_the_gradient_of_the_input_is_a_forward_convolution():
+    plan = plan_for(Problem.parse(str(CONV).replace("forward", "input_gradient")))
+    assert plan.algorithm == "turned_forward"
+    assert plan.candidates[-2:] == ("im2col_gemm", "naive")
 
 
 @pytest.mark.parametrize("name", [None, "im2col_gemm", "naive"])
