@@ -36,7 +36,7 @@ RUNS = {
 BRIEF = ("fastconv ms", "prepared ms", "PyTorch ms", "ONNX Runtime ms")
 """Columns of the tables that repeat layers of another one."""
 OTHERS = ("reference", "window view", "pure NumPy", "PyTorch", "ONNX Runtime")
-BEST_PEER = "best peer / prepared"
+BEST_PEER = "best peer / ours"
 
 
 def measure() -> None:
@@ -156,14 +156,14 @@ def _columns(records: list[Record], direction: str) -> list[tuple[str, Callable[
         ("of peak", lambda record: _text("{:.0%}", record.get("share_of_peak"))),
         ("scratch MiB", lambda record: f"{record['scratch_bytes'] / 2**20:.2f}"),
         *((f"{name} ms", time_of(name)) for name in OTHERS),
-        (BEST_PEER, lambda record: _text("{:.2f}x", record.get("best_peer_to_prepared"))),
+        (BEST_PEER, lambda record: _text("{:.2f}x", record.get("best_peer_to_ours"))),
     ]
 
 
 def _means(records: list[Record], column: str) -> str:
     """Return the mean at the foot of a column; nothing below what is no ratio nor a rival's."""
     if column == BEST_PEER:
-        return _mean([record.get("best_peer_to_prepared") for record in records])
+        return _mean([record.get("best_peer_to_ours") for record in records])
     name = column.removesuffix(" ms")
     return _mean([record["ratios"].get(name) for record in records]) if name in OTHERS else ""
 

@@ -82,6 +82,9 @@ def bench(
         typer.Option(help="Convolutions forward, their gradients, tiny ones, or pools."),
     ] = Direction.FORWARD,
     dtype: Annotated[Dtype, typer.Option(help="What the arrays hold.")] = Dtype.FLOAT32,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Samples at a time, in layers of one sample.")
+    ] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of all but the reference.")] = 1,
     peers: Annotated[
         bool, typer.Option("--peers", help="Add PyTorch and ONNX Runtime, if installed.")
@@ -110,7 +113,7 @@ def bench(
     if roofline and direction is Direction.POOL:
         raise ParameterError("roofline: a pool has no multiplications")
     _check_files(json_file, plot_file)
-    chosen = layers(direction, pattern, dtype)
+    chosen = layers(direction, pattern, dtype, batch)
     out = console()
     contenders = _contenders(out, reference, peers, prepared=peers or roofline)
     outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
@@ -223,7 +226,7 @@ def _columns(names: list[str], pool: bool) -> list[tuple[str, Callable[[Outcome]
         ("of peak", lambda outcome: _or_none("{:.0%}".format, outcome.share_of_peak)),
         ("ratio", lambda outcome: _or_none(times, outcome.ratio(REFERENCE.name))),
         *((f"{name} ms", time_of(name)) for name in names if name != REFERENCE.name),
-        ("best peer / prepared", lambda outcome: _or_none(times, outcome.peer_ratio)),
+        ("best peer / ours", lambda outcome: _or_none(times, outcome.peer_ratio)),
         ("error", lambda outcome: f"{outcome.errors.get(ENGINE.name, 0):.1e}"),
         ("scratch MiB", lambda outcome: f"{outcome.scratch_bytes / 2**20:.2f}"),
     ]
@@ -240,7 +243,7 @@ def _means(outcomes: list[Outcome], names: list[str]) -> list[str]:
         for name in names
     ]
     peers = [outcome.peer_ratio for outcome in outcomes]
-    lines.append(_mean("best peer", "the prepared engine's time", peers))
+    lines.append(_mean("best peer", "our time, prepared where weights can be", peers))
     return [line for line in lines if line]
 
 

@@ -28,7 +28,9 @@ class Layer:
     problem: Problem
 
 
-def layers(direction: str = "forward", pattern: str = "", dtype: str = "float32") -> list[Layer]:
+def layers(
+    direction: str = "forward", pattern: str = "", dtype: str = "float32", batch: int = 1
+) -> list[Layer]:
     """Return the layers whose name a pattern matches.
 
     Parameters
@@ -40,6 +42,8 @@ def layers(direction: str = "forward", pattern: str = "", dtype: str = "float32"
         Regular expression searched for in the names; all of them by default.
     dtype : str
         Of the arrays.
+    batch : int
+        If not 1, the layers of one sample have so many instead, and those of more are left out.
 
     Returns
     -------
@@ -53,7 +57,7 @@ def layers(direction: str = "forward", pattern: str = "", dtype: str = "float32"
     """
     if direction not in CHOICES:
         raise ParameterError(f"direction: expected one of {CHOICES}, got {direction!r}")
-    found = [_layer(entry, direction, dtype) for entry in _entries(direction)]
+    found = [_layer(entry, direction, dtype) for entry in _batched(_entries(direction), batch)]
     try:
         chosen = [layer for layer in found if re.search(pattern, layer.name)]
     except re.error as error:
@@ -68,6 +72,16 @@ def _entries(direction: str) -> list[dict[str, Any]]:
     text = files("fastconv.cli").joinpath("data", "layers.json").read_text(encoding="utf-8")
     table: dict[str, list[dict[str, Any]]] = json.loads(text)
     return table[{"pool": "pooling", "tiny": "tiny"}.get(direction, "convolution")]
+
+
+def _batched(entries: list[dict[str, Any]], batch: int) -> list[dict[str, Any]]:
+    if batch == 1:
+        return entries
+    return [
+        {**entry, "batch": batch, "name": f"{entry['name']}.b{batch}"}
+        for entry in entries
+        if entry["batch"] == 1
+    ]
 
 
 def _layer(entry: dict[str, Any], direction: str, dtype: str) -> Layer:

@@ -70,11 +70,10 @@ class Outcome:
 
     @property
     def peer_ratio(self) -> float | None:
-        """How many times the prepared engine's time the fastest peer takes."""
+        """How many times our time the fastest peer takes: prepared, where weights can be."""
         peers = [self.seconds[peer.name] for peer in PEERS if peer.name in self.seconds]
-        if PREPARED.name not in self.seconds or not peers:
-            return None
-        return min(peers) / self.seconds[PREPARED.name]
+        ours = self.seconds.get(PREPARED.name, self.seconds.get(ENGINE.name))
+        return min(peers) / ours if peers and ours else None
 
     @property
     def share_of_peak(self) -> float | None:
@@ -95,7 +94,7 @@ class Outcome:
             "errors": self.errors,
             "agrees": self.agrees,
             "ratios": {name: self.ratio(name) for name in others},
-            "best_peer_to_prepared": self.peer_ratio,
+            "best_peer_to_ours": self.peer_ratio,
             "share_of_peak": self.share_of_peak,
             "flops": self.layer.problem.flops,
             "bytes": moved_bytes(self.layer.problem),

@@ -43,6 +43,17 @@ def test_the_pattern_is_searched_for():
     }
 
 
+def test_more_samples_at_a_time():
+    found = layers("weight", r"^lenet|resnet50\.2\.3x3", batch=8)
+    assert [layer.name for layer in found] == [
+        "lenet.conv1.b8",
+        "lenet.conv2.b8",
+        "lenet.conv3.b8",
+        "resnet50.2.3x3.b8",
+    ]
+    assert {layer.problem.conv.batch for layer in found} == {8}
+
+
 @pytest.mark.parametrize(
     ("direction", "pattern", "message"),
     [

@@ -85,7 +85,7 @@ def test_shares_and_ratios_of_an_outcome():
     outcome = Outcome(layer, "naive", 0, seconds, {}, True, peak=8.0)
     assert outcome.share_of_peak == layer.problem.flops / 2 / 8
     assert outcome.peer_ratio == 1.5
-    assert outcome.record()["best_peer_to_prepared"] == 1.5
+    assert outcome.record()["best_peer_to_ours"] == 1.5
     alone = Outcome(layer, "naive", 0, {"engine": 4.0}, {}, True)
     assert alone.share_of_peak is None
     assert alone.peer_ratio is None
