@@ -43,10 +43,11 @@ THRESHOLDS = (
         "implicit_gemm", "PANELS_BYTES", (2**16, 2**17, 2**18, 2**19, 2**20), r"3x3$|1x1|_2$"
     ),
     Threshold(
-        "implicit_gemm", "SERIAL_FLOPS", (0, 2**23, 2**24, 2**25, 2**62), r"1x1a|expand|lenet", 2
+        "implicit_gemm", "SERIAL_FLOPS", (0, 2**18, 2**20, 2**22, 2**62), r"1x1a|expand|lenet", 2
     ),
+    Threshold("implicit_gemm", "WAKE_FLOPS", (0, 2**22, 2**23, 2**25), r"1x1a|expand|lenet", 2),
     Threshold("implicit_gemm", "ITEMS_PER_THREAD", (4, 8, 24, 64), r"resnet|vgg", 2),
-    Threshold("depthwise", "SERIAL_FLOPS", (0, 2**21, 2**23, 2**62), r"dw", 2),
+    Threshold("depthwise", "SERIAL_FLOPS", (0, 2**19, 2**21, 2**62), r"dw", 2),
     Threshold("channel_vectors", "GAIN", (0, 0.9, 1.0, 1.06, 9), r"[345]\.|conv[1-5]"),
     Threshold("channel_vectors", "PHASES_COST", (1, 1.08, 1.2), r"conv1$|down"),
 )

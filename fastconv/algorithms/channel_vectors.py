@@ -22,12 +22,13 @@ from fastconv.algorithms.implicit_gemm import (
     ITEMS_PER_THREAD,
     MOST_AXES,
     SERIAL_FLOPS,
+    WAKE_FLOPS,
     issued_vectors,
 )
 from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
-from fastconv.kernels.pool import share
+from fastconv.kernels.pool import hands, share
 from fastconv.lowering.taps import LONGEST_SUM, cheapest_widths
 from fastconv.problem import Problem
 
@@ -99,11 +100,11 @@ class ChannelVectors:
             return lambda x, y: self.run(problem, (x, weight, None), (y,), limit, threads)
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
         items, shares = engine.cut(geometry.batch, engine.part(), threads)
-        loops, table = engine.loops, engine.table
+        loops, table, flops = engine.loops, engine.table, problem.flops
 
         def solve(x: Array, y: Array) -> None:
             arrays = (ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1))
-            share(loops, (*arrays, table, shares), items, threads)
+            share(loops, (*arrays, table, shares), items, hands(flops, WAKE_FLOPS, threads))
 
         return solve
 
@@ -117,6 +118,7 @@ class ChannelVectors:
         if not geometry.batch:
             return
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        threads = hands(problem.flops, WAKE_FLOPS, threads)
         bias = w.bias if isinstance(w, Packed) else _packed_bias(problem, b)
         samples = engine.samples(limit) if geometry.padded else geometry.batch
         flat_y = y.reshape(-1)

@@ -18,7 +18,7 @@ from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
-from fastconv.kernels.pool import cores, share
+from fastconv.kernels.pool import cores, hands, share
 from fastconv.lowering.bands import Bands
 from fastconv.problem import Problem
 
@@ -29,8 +29,10 @@ MOST_SCRATCH = 2**19
 """Bytes of one thread's band beyond which it would not stay in the cache."""
 MOST_TAPS = 2**14
 """Taps beyond which the table of their places would take long to make."""
-SERIAL_FLOPS = 2**21
+SERIAL_FLOPS = 2**19
 """Work below which handing it over costs more than a second thread saves."""
+WAKE_FLOPS = 2**22
+"""Work below which that is so for threads that have to be woken."""
 COMMON_KERNELS = ((3, 3), (5, 5), (7, 7))
 COMMON_STRIDES = (1, 2)
 """Windows that have code of their own, dilated ones at stride 1 too; all others share one loop."""
@@ -93,11 +95,12 @@ class Depthwise:
         if not problem.conv.batch:
             return lambda x, y: None
         loops, zeros = engine.loops, engine.zeros
-        table, items, threads = engine.table, engine.items, engine.threads(limit, threads)
+        table, items, flops = engine.table, engine.items, problem.flops
+        threads = engine.threads(limit, threads)
 
         def solve(x: Array, y: Array) -> None:
             arrays = (_flat(x), zeros, weight.panels, weight.bias, y.reshape(-1), table)
-            share(loops, arrays, items, threads)
+            share(loops, arrays, items, hands(flops, WAKE_FLOPS, threads))
 
         return solve
 
@@ -113,7 +116,8 @@ class Depthwise:
         weight = w.panels if isinstance(w, Packed) else _flat(w)
         bias = w.bias if isinstance(w, Packed) else _bias(problem, b)
         arrays = (_flat(x), engine.zeros, weight, bias, y.reshape(-1), engine.table)
-        share(engine.loops, arrays, engine.items, engine.threads(limit, threads))
+        threads = hands(problem.flops, WAKE_FLOPS, engine.threads(limit, threads))
+        share(engine.loops, arrays, engine.items, threads)
 
 
 def _flat(array: Array) -> Array:

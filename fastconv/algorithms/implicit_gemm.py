@@ -21,7 +21,7 @@ from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
-from fastconv.kernels.pool import share
+from fastconv.kernels.pool import hands, share
 from fastconv.lowering.taps import TILE_WORDS, Image, cheapest_widths, tile_table
 from fastconv.problem import Problem
 
@@ -39,8 +39,10 @@ STREAM_BYTES, STREAM_TERMS = 2**23, 64
 overwritten takes as long as the sums."""
 CHUNK_BYTES = 3 * 2**20
 """Weights packed at a time by a call that does not find them packed."""
-SERIAL_FLOPS = 2**24
+SERIAL_FLOPS = 2**21
 """Work below which handing it over costs more than a second thread saves."""
+WAKE_FLOPS = 2**23
+"""Work below which that is so for threads that have to be woken."""
 
 
 class ImplicitGemm:
@@ -104,11 +106,11 @@ class ImplicitGemm:
             return lambda x, y: self.run(problem, (x, weight, None), (y,), limit, threads)
         whole = ((0, geometry.groups), (0, engine.panels))
         items, shares = engine.cut(geometry.batch, *whole, threads)
-        loops, table = engine.loops, engine.table
+        loops, table, flops = engine.loops, engine.table, problem.flops
 
         def solve(x: Array, y: Array) -> None:
             arrays = (ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1))
-            share(loops, (*arrays, table, shares), items, threads)
+            share(loops, (*arrays, table, shares), items, hands(flops, WAKE_FLOPS, threads))
 
         return solve
 
@@ -122,6 +124,7 @@ class ImplicitGemm:
         if not geometry.batch or x is None or w is None:
             return
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        threads = hands(problem.flops, WAKE_FLOPS, threads)
         samples = 1
         if x.flags.carray:
             samples = _samples(problem, limit) if engine.copies else geometry.batch

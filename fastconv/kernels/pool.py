@@ -33,6 +33,8 @@ BOX_WORDS, AWAKE = 16, 1
 _boxes = np.zeros(MOST_WORKERS * BOX_WORDS, np.int64)
 """Where workers find what to do: see `kernels.parts`."""
 _workers: list["_Worker"] = []
+_last_small = 0.0
+"""When the last call came that was not worth waking anybody for."""
 _numbers = list(reversed(range(MOST_WORKERS)))
 """Boxes without a worker, the first at the end."""
 
@@ -95,6 +97,7 @@ class _Worker:
         self._last: _Job | None = None
         self._called = False
         self._looks = 0
+        self._kept_from = place.NOWHERE
         _boxes[self._box : self._box + BOX_WORDS] = 0
         self._thread = threading.Thread(target=self._work, name="fastconv", daemon=True)
         try:
@@ -109,9 +112,14 @@ class _Worker:
         idle = self._jobs.empty() and (self._last is None or self._last.closed)
         return idle and not _boxes[self._box]
 
+    @property
+    def awake(self) -> bool:
+        """Whether it looks at its box, or works on what was in it."""
+        return bool(_boxes[self._box + AWAKE])
+
     def call(self) -> None:
         """See that it looks at its box, now or soon."""
-        if not _boxes[self._box + AWAKE] and not self._called:
+        if not self.awake and not self._called:
             self._called = True
             # Asked by the caller: it may use more cores than a worker that is kept away from one.
             self._looks = _looks()
@@ -119,7 +127,7 @@ class _Worker:
 
     def start(self, job: _Job) -> None:
         """Ask for help, as soon as there is time; too late does no harm."""
-        if _boxes[self._box + AWAKE]:
+        if self.awake:
             from fastconv.kernels import parts
 
             parts.call_out(_boxes, self._number)
@@ -127,8 +135,9 @@ class _Worker:
 
     def _put(self, job: _Job | None) -> None:
         core = place.here()
-        if core != place.NOWHERE and self._thread.native_id is not None:
+        if core != self._kept_from and self._thread.native_id is not None:
             place.keep_away(self._thread.native_id, core)
+            self._kept_from = core
         self._jobs.put(job)
 
     def _work(self) -> None:
@@ -156,6 +165,21 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def hands(work: int, worth: int, threads: int) -> int:
+    """Return how many of some threads to use for work that is, or is not, worth waking any.
+
+    A worker that is awake takes part at once; to wake one takes as long as small calls do. It pays
+    for the calls that follow, where they follow at once.
+    """
+    global _last_small
+    if threads == 1 or work >= worth:
+        return threads
+    before, _last_small = _last_small, time.perf_counter()
+    if _last_small - before < LOOKOUT_SECONDS or any(worker.awake for worker in _workers):
+        return threads
+    return 1
 
 
 def share(loops: Callable, arguments: tuple, items: int, threads: int) -> None:

@@ -271,6 +271,26 @@ print(time.perf_counter() - started < 2)
     assert python(code).split() == ["True", "True"]
 
 
+def test_small_work_wakes_nobody_unless_it_comes_in_quick_succession(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(pool.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(pool, "_workers", [])
+    monkeypatch.setattr(pool, "_last_small", 0.0)
+
+    def hands(work, after):
+        now[0] += after
+        return pool.hands(work, 50, 4)
+
+    assert hands(50, after=0) == 4
+    assert hands(49, after=0) == 1
+    assert hands(49, after=pool.LOOKOUT_SECONDS / 2) == 4
+    assert hands(49, after=pool.LOOKOUT_SECONDS * 2) == 1
+    awake = type("Awake", (), {"awake": True})
+    monkeypatch.setattr(pool, "_workers", [awake])
+    assert hands(49, after=1) == 4
+    assert pool.hands(0, 50, 1) == 1
+
+
 def test_memory_that_runs_out_in_a_thread_is_an_error_of_the_call():
     pytest.importorskip("numba")
     from fastconv.kernels.parts import shared
