@@ -4,6 +4,8 @@
 `import fastconv.reference as F` computes the same by plain loops. `F.explain` says how a call is
 solved. The package's rooms, in the order data passes through them:
 
+nn          layers, losses, optimisers
+dropin      the interfaces of other libraries and of tutorials
 ops         the public functions
 geometry    shapes in, output shapes and padding out, or an error
 problem     everything a plan depends on, as one line of text

@@ -65,7 +65,54 @@ class Sigmoid(Elementwise):
         self.layer_output = 1 / (1 + np.exp(-layer_input))
 
 
-CLASSES = (Conv2D, MaxPooling2D, AveragePooling2D, ReLU, Sigmoid)
+class Flatten(Elementwise):
+    def flatten(self, input2D):
+        self.layer_output = input2D.ravel()
+
+
+class Dense:
+    def __init__(self, previous_layer, weights, activation_function="relu"):
+        self.previous_layer, self.trained_weights = previous_layer, weights
+        self.activation_function = activation_function
+
+    def dense_layer(self, layer_input):
+        sums = layer_input @ self.trained_weights
+        if self.activation_function == "softmax":
+            self.layer_output = sums / (sums.sum() + 0.000001)
+        else:
+            self.layer_output = np.maximum(sums, 0)
+
+
+STEPS = {
+    "Conv2D": "conv",
+    "MaxPooling2D": "max_pooling",
+    "AveragePooling2D": "average_pooling",
+    "ReLU": "relu_layer",
+    "Sigmoid": "sigmoid_layer",
+    "Flatten": "flatten",
+    "Dense": "dense_layer",
+}
+
+
+class Model:
+    def __init__(self, last_layer):
+        self.network_layers, layer = [], last_layer
+        while hasattr(layer, "previous_layer"):
+            self.network_layers.insert(0, layer)
+            layer = layer.previous_layer
+
+    def feed_sample(self, sample):
+        for layer in self.network_layers:
+            step = next(STEPS[cls.__name__] for cls in type(layer).__mro__ if cls.__name__ in STEPS)
+            getattr(layer, step)(sample)
+            sample = layer.layer_output
+        return sample
+
+    def predict(self, data_inputs):
+        return [int(self.feed_sample(sample).argmax()) for sample in data_inputs]
+
+
+CLASSES = (Conv2D, MaxPooling2D, AveragePooling2D, ReLU, Sigmoid, Flatten, Dense, Model)
 
 
 def module():

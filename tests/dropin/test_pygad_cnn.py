@@ -172,6 +172,51 @@ def test_install_and_uninstall():
     assert before == {name: dict(vars(getattr(module, name))) for name in before}
 
 
+def standin_model(module, own_layer=False, own_step=False):
+    """A model of the stand-in; perhaps with a subclass among its layers, or another step."""
+    rng = np.random.default_rng(8)
+    conv = module.Conv2D(4, 3, Input2D((9, 10, 3)), activation_function="relu")
+    conv.trained_weights = 30 * conv.trained_weights
+    pool = type("MyPool", (module.MaxPooling2D,), {}) if own_layer else module.MaxPooling2D
+    flat = module.Flatten(module.Sigmoid(pool(2, conv)))
+    hidden = module.Dense(flat, rng.standard_normal((4 * 4 * 4, 7)))
+    last = module.Dense(hidden, rng.random((7, 5)), "softmax")
+    if not own_step:
+        return module.Model(last)
+
+    class Counting(module.Model):
+        fed = 0
+
+        def feed_sample(self, sample):
+            self.fed += 1
+            return super().feed_sample(sample)
+
+    return Counting(last)
+
+
+def test_an_installed_model_predicts_in_blocks():
+    module, samples = standin.module(), RNG.standard_normal((70, 9, 10, 3))
+    slow = standin_model(module)
+    expected = slow.predict(samples)
+    assert len(set(expected)) > 1
+    pygad_cnn.install(module)
+    model = standin_model(module)
+    model.feed_sample = None  # not asked, sample by sample
+    assert model.predict(samples) == expected
+    last = slow.network_layers[-1].layer_output
+    np.testing.assert_allclose(model.network_layers[-1].layer_output, last, rtol=1e-10)
+
+
+def test_an_installed_model_lets_users_have_their_own_layers_and_steps():
+    module, samples = standin.module(), RNG.standard_normal((5, 9, 10, 3))
+    expected = standin_model(module).predict(samples)
+    pygad_cnn.install(module)
+    assert standin_model(module, own_layer=True).predict(samples) == expected
+    model = standin_model(module, own_step=True)
+    assert model.predict(samples) == expected
+    assert model.fed == 5
+
+
 def test_install_refuses_what_is_no_such_module():
     module = standin.module()
     kept = module.Conv2D.conv_

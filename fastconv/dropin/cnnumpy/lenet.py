@@ -14,7 +14,7 @@ from fastconv.errors import ShapeError
 class LeNet5:
     """LeNet-5 for images `(N, 1, 32, 32)` of 10 classes.
 
-    To train in float32, at twice the speed, set the parameters once:
+    To train in float32, which takes about half the time, set the parameters once:
     `model.set_params({k: v.astype("float32") for k, v in model.get_params().items()})`.
 
     Examples

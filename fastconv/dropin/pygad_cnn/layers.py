@@ -123,8 +123,6 @@ class Conv2D(Layer):
 class _Pooling2D(Layer):
     """What both pools have in common."""
 
-    kind: str
-
     def __init__(
         self,
         pool_size: int,
@@ -138,10 +136,6 @@ class _Pooling2D(Layer):
         height, width, channels = _image_size(previous_layer)
         sizes = (compute.pooled_size(n, pool_size, stride) for n in (height, width))
         self.layer_output_size = (*sizes, channels)
-
-    def forward(self, batch: Array) -> Array:
-        """Compute the outputs of a batch of samples."""
-        return compute.pooled(batch, self.kind, self.pool_size, self.stride)
 
 
 class AveragePooling2D(_Pooling2D):
@@ -157,7 +151,9 @@ class AveragePooling2D(_Pooling2D):
     array([[2.5, 4.5]])
     """
 
-    kind = "average"
+    def forward(self, batch: Array) -> Array:
+        """Compute the outputs of a batch of samples."""
+        return compute.pooled(batch, "average", self.pool_size, self.stride)
 
     def average_pooling(self, input2D: npt.ArrayLike) -> None:
         """Leave the averages of a sample's windows in `layer_output`."""
@@ -178,7 +174,9 @@ class MaxPooling2D(_Pooling2D):
            [0., 0.]])
     """
 
-    kind = "max"
+    def forward(self, batch: Array) -> Array:
+        """Compute the outputs of a batch of samples."""
+        return compute.pooled(batch, "max", self.pool_size, self.stride)
 
     def max_pooling(self, input2D: npt.ArrayLike) -> None:
         """Leave the maxima of a sample's windows in `layer_output`."""
@@ -283,7 +281,7 @@ class Dense(Layer):
         x, w = floats(layer_input=batch, weights=self.trained_weights)
         if x.ndim not in (1, 2) or x.shape[-1] != len(w):
             raise ShapeError(f"layer_input: expected {len(w)} elements, got shape {x.shape}")
-        return self.activation(x @ w)
+        return compute.ACTIVATIONS[self.activation_function](x @ w)
 
 
 def _pooled_sample(layer: Any, input2D: npt.ArrayLike, kind: str) -> Array:

@@ -33,6 +33,22 @@ METHODS = {
     Flatten: "flatten",
     Dense: "dense_layer",
 }
+BY_NAME: dict[str, type[Layer]] = {cls.__name__: cls for cls in METHODS}
+
+
+def predicted(layers: list[Any], data_inputs: npt.ArrayLike) -> list[int]:
+    """Take `(N, H, W, C)` through layers, these or the original's, a block of samples at a time."""
+    (samples,) = floats(data_inputs=data_inputs)
+    check_ndim("data_inputs", samples, {4: "(N, H, W, C)"})
+    labels: list[int] = []
+    for start in range(0, len(samples), BLOCK):
+        batch = samples[start : start + BLOCK]
+        for layer in layers:
+            # by name: the original's layers have the same attributes, but no such method
+            batch = BY_NAME[type(layer).__name__].forward(layer, batch)
+            layer.layer_output = batch[-1]
+        labels += batch.reshape(len(batch), -1).argmax(axis=1).tolist()  # (n, outputs)
+    return labels
 
 
 class Model:
@@ -106,16 +122,7 @@ class Model:
 
         Each layer's `layer_output` is left as the last sample's.
         """
-        (samples,) = floats(data_inputs=data_inputs)
-        check_ndim("data_inputs", samples, {4: "(N, H, W, C)"})
-        labels: list[int] = []
-        for start in range(0, len(samples), BLOCK):
-            batch = samples[start : start + BLOCK]
-            for layer in self.network_layers:
-                batch = layer.forward(batch)
-                layer.layer_output = batch[-1]
-            labels += batch.reshape(len(batch), -1).argmax(axis=1).tolist()
-        return labels
+        return predicted(self.network_layers, data_inputs)
 
     def train(self, train_inputs: npt.ArrayLike, train_outputs: npt.ArrayLike) -> None:
         """Shrink all weights by the summed errors of the predictions, once an epoch.

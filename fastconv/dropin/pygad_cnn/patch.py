@@ -12,7 +12,22 @@ from fastconv.dropin.pygad_cnn.layers import (
     ReLU,
     Sigmoid,
 )
+from fastconv.dropin.pygad_cnn.model import BY_NAME, predicted
 from fastconv.errors import MissingDependencyError, ParameterError
+
+_ORIGINALS = "_before_fastconv"
+
+
+def predict(self: Any, data_inputs: Any) -> list[int]:
+    """Predict samples in blocks, or one by one where a layer or a step is the user's own."""
+    owner: Any = next(cls for cls in type(self).__mro__ if _ORIGINALS in vars(cls))
+    kinds = [type(layer) for layer in self.network_layers]
+    known = all(kind.__module__ == owner.__module__ and kind.__name__ in BY_NAME for kind in kinds)
+    if known and type(self).feed_sample is owner.feed_sample:
+        return predicted(self.network_layers, data_inputs)
+    labels: list[int] = vars(owner)[_ORIGINALS](self, data_inputs)
+    return labels
+
 
 METHODS: dict[str, tuple[str, Callable[..., Any]]] = {
     "Conv2D": ("conv_", Conv2D.conv_),
@@ -20,8 +35,8 @@ METHODS: dict[str, tuple[str, Callable[..., Any]]] = {
     "AveragePooling2D": ("average_pooling", AveragePooling2D.average_pooling),
     "ReLU": ("relu_layer", ReLU.relu_layer),
     "Sigmoid": ("sigmoid_layer", Sigmoid.sigmoid_layer),
+    "Model": ("predict", predict),
 }
-_ORIGINALS = "_before_fastconv"
 
 
 def install(module: ModuleType | None = None) -> ModuleType:
@@ -29,7 +44,8 @@ def install(module: ModuleType | None = None) -> ModuleType:
 
     Objects made before and after, subclasses, and other modules that use the classes
     (`pygad.gacnn`) call them from then on; constructors, checks and attributes stay the
-    package's own. A second call changes nothing.
+    package's own. `Model.predict` takes samples through the layers in blocks, unless a layer is a
+    subclass's or `feed_sample` is overridden. A second call changes nothing.
 
     Parameters
     ----------
