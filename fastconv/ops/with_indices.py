@@ -4,6 +4,8 @@ There `max_pool2d(..., return_indices=True)` is `max_pool2d_with_indices(...)`, 
 passed for `return_indices` makes no difference.
 """
 
+from __future__ import annotations  # `numpy.random` is not imported before it is used
+
 import numpy as np
 import numpy.typing as npt
 
