@@ -5,13 +5,15 @@
 
 A cell is a name, with the parameters that make the feature after a colon. `{1,2,3}` stands for
 each of them. Names of fastconv must exist with these parameters, and so must those of the others
-where they are installed.
+where they are installed; below the table stands in which versions they were last found.
 """
 
 import argparse
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -47,6 +49,15 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
         "signal.correlate",
         "ops.conv",
         "conv{1,2,3}d",
+    ),
+    (
+        "of signals with the time first",
+        "nn.functional.conv_tbc",
+        "lax.conv_general_dilated: dimension_numbers",
+        NONE,
+        NONE,
+        NONE,
+        "conv_tbc",
     ),
     (
         "its stride, dilation, groups",
@@ -275,12 +286,13 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
     ),
     (
         "its indices",
-        "nn.functional.max_pool{1,2,3}d: return_indices",
+        "nn.functional.max_pool{1,2,3}d: return_indices; "
+        "nn.functional.max_pool{1,2,3}d_with_indices",
         NONE,
         "MaxPool",
         NONE,
         NONE,
-        "max_pool{1,2,3}d: return_indices",
+        "max_pool{1,2,3}d: return_indices; max_pool{1,2,3}d_with_indices",
     ),
     (
         "its dilation, ceil mode",
@@ -375,12 +387,14 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
     ),
     (
         "adaptive max pool",
-        "nn.functional.adaptive_max_pool{1,2,3}d",
+        "nn.functional.adaptive_max_pool{1,2,3}d, "
+        "nn.functional.adaptive_max_pool{1,2,3}d_with_indices",
         NONE,
         NONE,
         NONE,
         "ops.adaptive_max_pool",
-        "adaptive_max_pool{1,2,3}d, adaptive_max_pool{1,2,3}d_backward",
+        "adaptive_max_pool{1,2,3}d, adaptive_max_pool{1,2,3}d_with_indices, "
+        "adaptive_max_pool{1,2,3}d_backward",
     ),
     (
         "adaptive average pool",
@@ -393,12 +407,14 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
     ),
     (
         "fractional max pool",
-        "nn.functional.fractional_max_pool{2,3}d",
+        "nn.functional.fractional_max_pool{2,3}d, "
+        "nn.functional.fractional_max_pool{2,3}d_with_indices",
         NONE,
         NONE,
         NONE,
         NONE,
-        "fractional_max_pool{2,3}d, fractional_max_pool{2,3}d_backward",
+        "fractional_max_pool{2,3}d, fractional_max_pool{2,3}d_with_indices, "
+        "fractional_max_pool{2,3}d_backward",
     ),
     (
         "max unpool",
@@ -521,6 +537,8 @@ def of_package(name: str) -> Any:
             name = full + name.removeprefix(short)
             break
     parts = name.split(".")
+    if parts[0] == "keras":
+        os.environ.setdefault("KERAS_BACKEND", "numpy")  # the one that needs nothing else
     if importlib.util.find_spec(parts[0]) is None:
         return _Anything()
     found: Any = importlib.import_module(parts[0])
@@ -573,15 +591,35 @@ def written(text: str) -> str:
     return block.sub(lambda found: f"{found[1]}{table()}\n{found[2]}", text)
 
 
+def looked_up(text: str, keep: bool) -> str:
+    """Return the README with the versions looked into, and maybe those of what is missing."""
+    block = re.compile(r"(<!-- looked up -->\n).*?(\n<!-- end of looked up -->)", re.DOTALL)
+    found = block.search(text)
+    known = dict(re.findall(r"(\w+) ([\d.]+\d)", found[0])) if found and keep else {}
+    for system, package in SYSTEMS.items():
+        if installed(system):
+            known[system] = re.sub(r"[^\d.].*", "", importlib.metadata.version(package))
+    versions = ", ".join(f"{system} {known[system]}" for system in SYSTEMS if system in known)
+    return block.sub(lambda found: f"{found[1]}All names were found in {versions}.{found[2]}", text)
+
+
 def main() -> None:
     """Write the table, or look whether all is as it says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
-    if not parser.parse_args().check:
-        README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")
+    write = not parser.parse_args().check
+    before = README.read_text(encoding="utf-8")
+    if write:
+        README.write_text(written(before), encoding="utf-8")
     wrong = check()
+    missing = [system for system in SYSTEMS if not installed(system)]
+    if missing:
+        sys.stderr.write(f"not installed, so not looked into: {', '.join(missing)}\n")
     if wrong:
         sys.exit("\n".join(wrong))
+    if write:
+        text = written(before)
+        README.write_text(looked_up(text, keep=text == before), encoding="utf-8")
 
 
 if __name__ == "__main__":

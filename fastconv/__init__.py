@@ -137,6 +137,7 @@ from fastconv.ops.quantile_pool import (
 )
 from fastconv.ops.separable import separable_conv1d, separable_conv2d, separable_conv3d
 from fastconv.ops.streaming import causal_conv1d
+from fastconv.ops.time_first import conv_tbc
 from fastconv.ops.transposed import (
     conv_transpose1d,
     conv_transpose1d_input,
@@ -147,6 +148,16 @@ from fastconv.ops.transposed import (
     conv_transpose3d,
     conv_transpose3d_input,
     conv_transpose3d_weight,
+)
+from fastconv.ops.with_indices import (
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d_with_indices,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d_with_indices,
+    max_pool1d_with_indices,
+    max_pool2d_with_indices,
+    max_pool3d_with_indices,
 )
 from fastconv.plan import Plan, configure, settings
 from fastconv.problem import Problem
@@ -173,10 +184,13 @@ __all__ = [
     "adaptive_avg_pool3d_backward",
     "adaptive_max_pool1d",
     "adaptive_max_pool1d_backward",
+    "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d",
     "adaptive_max_pool2d_backward",
+    "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_backward",
+    "adaptive_max_pool3d_with_indices",
     "avg_pool1d",
     "avg_pool1d_backward",
     "avg_pool2d",
@@ -198,6 +212,7 @@ __all__ = [
     "conv3d_bias",
     "conv3d_input",
     "conv3d_weight",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose1d_input",
     "conv_transpose1d_weight",
@@ -213,8 +228,10 @@ __all__ = [
     "fold",
     "fractional_max_pool2d",
     "fractional_max_pool2d_backward",
+    "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
     "fractional_max_pool3d_backward",
+    "fractional_max_pool3d_with_indices",
     "global_avg_pool",
     "global_avg_pool_backward",
     "global_lp_pool",
@@ -240,10 +257,13 @@ __all__ = [
     "lp_pool3d_backward",
     "max_pool1d",
     "max_pool1d_backward",
+    "max_pool1d_with_indices",
     "max_pool2d",
     "max_pool2d_backward",
+    "max_pool2d_with_indices",
     "max_pool3d",
     "max_pool3d_backward",
+    "max_pool3d_with_indices",
     "max_unpool1d",
     "max_unpool1d_backward",
     "max_unpool2d",

@@ -35,7 +35,9 @@ from fastconv.ops import (
     quantile_pool,
     separable,
     streaming,
+    time_first,
     transposed,
+    with_indices,
 )
 from fastconv.ops.prepared import PreparedConv
 from fastconv.parameters import IntOrInts, PaddingLike
@@ -75,6 +77,7 @@ separable_conv1d = _naive(separable.separable_conv1d)
 separable_conv2d = _naive(separable.separable_conv2d)
 separable_conv3d = _naive(separable.separable_conv3d)
 causal_conv1d = _naive(streaming.causal_conv1d)
+conv_tbc = _naive(time_first.conv_tbc)
 conv_transpose1d = _naive(transposed.conv_transpose1d)
 conv_transpose2d = _naive(transposed.conv_transpose2d)
 conv_transpose3d = _naive(transposed.conv_transpose3d)
@@ -160,6 +163,14 @@ quantile_pool2d = _naive(quantile_pool.quantile_pool2d)
 quantile_pool2d_backward = _naive(quantile_pool.quantile_pool2d_backward)
 quantile_pool3d = _naive(quantile_pool.quantile_pool3d)
 quantile_pool3d_backward = _naive(quantile_pool.quantile_pool3d_backward)
+max_pool1d_with_indices = _naive(with_indices.max_pool1d_with_indices)
+max_pool2d_with_indices = _naive(with_indices.max_pool2d_with_indices)
+max_pool3d_with_indices = _naive(with_indices.max_pool3d_with_indices)
+adaptive_max_pool1d_with_indices = _naive(with_indices.adaptive_max_pool1d_with_indices)
+adaptive_max_pool2d_with_indices = _naive(with_indices.adaptive_max_pool2d_with_indices)
+adaptive_max_pool3d_with_indices = _naive(with_indices.adaptive_max_pool3d_with_indices)
+fractional_max_pool2d_with_indices = _naive(with_indices.fractional_max_pool2d_with_indices)
+fractional_max_pool3d_with_indices = _naive(with_indices.fractional_max_pool3d_with_indices)
 
 
 def prepare_conv(

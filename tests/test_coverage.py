@@ -25,6 +25,14 @@ def test_the_readme_is_up_to_date():
     assert coverage.written(text) == text
 
 
+def test_versions_are_forgotten_when_the_table_changes(monkeypatch):
+    monkeypatch.setattr(coverage, "installed", lambda system: system == "SciPy")
+    monkeypatch.setattr(coverage.importlib.metadata, "version", lambda package: "2.1.0rc1")
+    text = "a\n<!-- looked up -->\nfound in JAX 0.1.2, SciPy 1.0.\n<!-- end of looked up -->\nb"
+    assert "found in JAX 0.1.2, SciPy 2.1.0.\n" in coverage.looked_up(text, keep=True)
+    assert "found in SciPy 2.1.0.\n" in coverage.looked_up(text, keep=False)
+
+
 def test_every_public_operation_is_in_the_table():
     import inspect
 

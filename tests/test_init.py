@@ -18,6 +18,14 @@ def test_names_by_the_design():
     expected = {"sliding_windows", "im2col", "col2im", "unfold", "fold"}
     expected |= {"causal_conv1d", "prepare_conv", "PreparedConv", "Plan", "Problem"}
     expected |= {"deform_conv2d", "deform_conv2d_backward"}
+    expected |= {
+        "conv_tbc",
+        "fractional_max_pool2d_with_indices",
+        "fractional_max_pool3d_with_indices",
+    }
+    expected |= {
+        f"{kind}max_pool{r}d_with_indices" for kind in ("", "adaptive_") for r in (1, 2, 3)
+    }
     expected |= {"explain", "settings", "configure", "info"}
     for rank in (1, 2, 3):
         expected |= {f"conv{rank}d", f"conv{rank}d_input", f"conv{rank}d_weight"}

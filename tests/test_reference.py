@@ -26,6 +26,8 @@ def arguments(name):
         return (ints(2, 3, 9, 8), 3), {}
     if name in ("col2im", "fold"):
         return (ints(2, 12, 12), (5, 4), (2, 2)), {}
+    if name == "conv_tbc":
+        return (ints(9, 2, 4), ints(3, 4, 6), ints(6), 1), {}
     if name == "causal_conv1d":
         return (ints(2, 4, 9), ints(6, 2, 3), ints(6), 2, 2), {"state": ints(2, 4, 4)}
     if name == "deform_conv2d":
@@ -76,7 +78,7 @@ def arguments(name):
         return (halves * 27, x.shape), {}
     if kind.startswith("adaptive"):
         return (x, 3), {}
-    if kind == "fractional_max_pool":
+    if kind in ("fractional_max_pool", "fractional_max_pool_with_indices"):
         return (x, 2, 3), {"_random_samples": np.full((2, 4, rank), 0.3)}
     if kind == "lp_pool":
         return (x, 2, 3), {"padding": 1, "ceil_mode": True}

@@ -229,6 +229,8 @@ def empty_batch(value):
 @RESULTS
 def test_a_batch_of_none(name):
     function, given = call_of(name)
+    if name == "conv_tbc":
+        pytest.skip("its batch comes second: tests/ops/test_time_first.py")
     whole = results(run(function, given))
     empty = results(run(function, {n: empty_batch(v) for n, v in given.items()}))
     for got, expected in zip(empty, whole, strict=True):

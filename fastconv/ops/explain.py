@@ -21,6 +21,7 @@ from fastconv.ops import (
     local,
     separable,
     streaming,
+    time_first,
     transposed,
 )
 from fastconv.ops.call import check_grad_output
@@ -141,6 +142,17 @@ def _separable(rank: int, arguments: Arguments) -> tuple[Problem, Problem]:
     return problems
 
 
+def _conv_tbc(arguments: Arguments) -> Problem:
+    shapes = shape_of(arguments, "input"), shape_of(arguments, "weight")
+    pad = parameters.padding_form("pad", arguments["pad"], 1)
+    how = {"layout": "channels_last", "acc_dtype": arguments["acc_dtype"]}
+    shapes = time_first.tbc_shapes(*shapes)
+    problem = conv_problem("forward", 1, *shapes, 1, pad, 1, 1, arguments["dtype"], **how)
+    if arguments["bias"] is not None:
+        conv.check_bias(shape_of(arguments, "bias"), problem)
+    return problem
+
+
 def _causal(arguments: Arguments) -> Problem:
     names = ("dilation", "groups", "dtype", "activation", "layout", "acc_dtype")
     problem = streaming.streaming_problem(
@@ -252,6 +264,7 @@ def _table() -> dict[str, tuple[Callable[..., Any], Callable[[Arguments], Descri
     table: dict[str, tuple[Callable[..., Any], Callable[[Arguments], Described]]] = {
         "im2col": (columns.im2col, lambda a: _im2col(lambda ndim: ndim - 2, a)),
         "causal_conv1d": (streaming.causal_conv1d, _causal),
+        "conv_tbc": (time_first.conv_tbc, _conv_tbc),
         "unfold": (columns.unfold, lambda a: _im2col(lambda ndim: 3 if ndim == 5 else 2, a)),
         "col2im": (columns.col2im, lambda a: _col2im("columns", 1, a)),
         "fold": (columns.fold, lambda a: _col2im("input", 2, a)),

@@ -17,6 +17,7 @@ from fastconv.ops import (
     min_pool,
     pool_call,
     quantile_pool,
+    with_indices,
 )
 from fastconv.ops.call import check_grad_output, check_shape
 from fastconv.ops.pool_problem import pool_problem
@@ -128,6 +129,11 @@ def _global(kind: str, a: Arguments) -> Problem:
     return _adaptive_gradient(rank, a) if kind == "avg_pool" else _scatter(rank, a, "first")
 
 
+def _with_indices(build: Builder, a: Arguments) -> Problem:
+    parameters.flag("return_indices", a["return_indices"])
+    return build({**a, "return_indices": True})
+
+
 def _of_rank(rank: int) -> dict[str, tuple[Callable[..., Any], Builder]]:
     """Every pool of a rank: its function's file and how its arguments become a problem."""
 
@@ -169,6 +175,10 @@ def _of_rank(rank: int) -> dict[str, tuple[Callable[..., Any], Builder]]:
             fractional_pool,
             lambda a: _scatter(rank, a, "all"),
         )
+    for name in ("max_pool{}d", "adaptive_max_pool{}d", "fractional_max_pool{}d"):
+        if name in builders:
+            always = functools.partial(_with_indices, builders[name][1])
+            builders[f"{name}_with_indices"] = (with_indices, always)
     return {
         name.format(rank): (getattr(module, name.format(rank)), build)
         for name, (module, build) in builders.items()
