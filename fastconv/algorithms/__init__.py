@@ -19,6 +19,7 @@ from fastconv.algorithms.pointwise import Pointwise
 from fastconv.algorithms.pooling import Pooling
 from fastconv.algorithms.tapwise import Tapwise
 from fastconv.algorithms.turned_forward import TurnedForward
+from fastconv.algorithms.window_rows import WindowRows
 
 FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(), ImplicitGemm())
 """Compiled convolutions; they solve the gradient of the input too."""
@@ -29,6 +30,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Converted(),
     Im2colGemm(),
     Tapwise(),
+    WindowRows(),
     Pooling(),
     Columns(),
     LocalGemm(),

@@ -9,7 +9,16 @@ from llvmlite import ir
 from numba.core import cgutils
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
-FLOATS = {"float32": (ir.FloatType(), "f32"), "float64": (ir.DoubleType(), "f64")}
+ELEMENTS: dict[str, tuple[ir.Type, str]] = {
+    "float32": (ir.FloatType(), "f32"),
+    "float64": (ir.DoubleType(), "f64"),
+    "bool": (ir.IntType(8), "i8"),
+    **{
+        f"{u}int{bits}": (ir.IntType(bits), f"i{bits}")
+        for u in ("", "u")
+        for bits in (8, 16, 32, 64)
+    },
+}
 
 
 def constant(value: int) -> ir.Constant:
@@ -23,11 +32,11 @@ class Vectors:
     def __init__(self, builder: ir.IRBuilder, dtype: np.dtype, lanes: int) -> None:
         self.builder = builder
         self.name = dtype.name
-        self.element, suffix = FLOATS[dtype.name]
+        self.element, suffix = ELEMENTS[dtype.name]
         self.lanes = lanes
         self.type = ir.VectorType(self.element, lanes)
         self.mask_type = ir.VectorType(ir.IntType(1), lanes)
-        self.zero = ir.Constant(self.type, [0.0] * lanes)
+        self.zero = ir.Constant(self.type, None)
         self._align = ir.Constant(INT32, dtype.itemsize)
         self._suffix = f"v{lanes}{suffix}"
 
@@ -50,15 +59,17 @@ class Vectors:
         flag = self.builder.module.add_metadata([ir.Constant(INT32, 1)])
         store.set_metadata("nontemporal", flag)
 
-    def masked_load(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
-        """Load the lanes of a mask, and zero the others without touching their memory."""
+    def masked_load(
+        self, pointer: ir.Value, mask: ir.Value, others: ir.Value | None = None
+    ) -> ir.Value:
+        """Load the lanes of a mask, and 0 or other values without touching their memory."""
         function = self._declare(
             f"llvm.masked.load.{self._suffix}.p0",
             self.type,
             [self.type.as_pointer(), INT32, self.mask_type, self.type],
         )
         pointer = self.builder.bitcast(pointer, self.type.as_pointer())
-        return self.builder.call(function, [pointer, self._align, mask, self.zero])
+        return self.builder.call(function, [pointer, self._align, mask, others or self.zero])
 
     def blended_load(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
         """Load all lanes, and zero those not in a mask: all must be readable."""

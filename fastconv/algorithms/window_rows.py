@@ -1,0 +1,196 @@
+"""Pools by generated machine code: rows fold into a line, and windows slide along it.
+
+Each output row needs its input rows once, column by column, and what comes of them again along the
+row: `kh + kw` steps for `kh * kw` taps, on whole vectors of neighbouring elements with any stride.
+Where the input is and what it means is decided here, once for each problem.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from fastconv.algorithms.algorithm import Inputs, Outputs
+from fastconv.algorithms.numba_here import numba_installed
+from fastconv.dtypes import Array, ready
+from fastconv.geometry import Axis
+from fastconv.kernels.pool import cores, share
+from fastconv.lowering.lines import Lines
+from fastconv.lowering.pool_table import PoolTable
+from fastconv.problem import Problem
+
+MOST_AXES = 3
+KINDS = {"max_pool": "max", "min_pool": "min", "avg_pool": "mean"}
+SERIAL_BYTES = 2**18
+"""Input and output below which handing work over costs more than a second thread saves."""
+ITEM_BYTES = 2**16
+"""Input under the rows of one item, about."""
+LINE_BYTES = 2**13
+"""Bytes of a line, about: it and the rows above it stay in the nearest cache."""
+MOST_SCRATCH = 2**21
+"""Bytes of one thread's scratch beyond which it would not stay in the cache."""
+
+
+class WindowRows:
+    """Bands of output rows, each plane on its own."""
+
+    name = "window_rows"
+    exact = True
+    uses_blas = False
+    compiled = True
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Accept pools of numbers that a vector holds."""
+        if problem.operation not in KINDS or problem.direction != "forward":
+            return f"solves {', '.join(KINDS)} forward, not {problem.operation} {problem.direction}"
+        kept = problem.operation != "avg_pool" and problem.dtype.kind in "biu"
+        if problem.not_compiled is not None and not kept:
+            return f"reduces no {problem.dtype} here"
+        if problem.indices:
+            return "finds no indices"
+        if not numba_installed():
+            return "Numba is not installed (pip install numba)"
+        if problem.window.rank > MOST_AXES:
+            return f"written for up to {MOST_AXES} spatial dimensions"
+        needed = _engine(problem).scratch
+        if needed > MOST_SCRATCH:
+            return f"a line and the rows under it take {needed} bytes, more than {MOST_SCRATCH}"
+        return None
+
+    def takes_views(self, problem: Problem) -> bool:
+        """Accept channels last: their memory is read as it lies."""
+        return True
+
+    def scratch(self, problem: Problem, limit: int) -> int:
+        """Count the line of every thread that may be used."""
+        engine = _engine(problem)
+        return engine.scratch * engine.threads(limit)
+
+    def run(
+        self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
+    ) -> None:
+        """Share the bands of all planes between threads."""
+        if not problem.geometry.batch:
+            return
+        engine = _engine(problem)
+        arrays = (_flat(problem, inputs[0]), _flat(problem, outputs[0]))
+        arguments = (*arrays, engine.divisors, engine.table)
+        share(engine.loops, arguments, engine.items, engine.threads(limit, threads))
+
+
+def _flat(problem: Problem, array: Array) -> Array:
+    """View an array in the order of its memory: of channels last, a view has them second."""
+    if problem.layout == "channels_last":
+        array = array.transpose(0, *range(2, array.ndim), 1)  # (N, *sizes, C)
+    return ready(array).reshape(-1)
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """What depends on the problem only."""
+
+    items: int
+    table: Array
+    divisors: Array
+    scratch: int
+    """Bytes of each thread."""
+    small: bool
+    variant: tuple[Any, ...]
+
+    @property
+    def loops(self) -> Any:
+        """The compiled loops."""
+        return _loops(*self.variant)
+
+    def threads(self, limit: int, wanted: int | None = None) -> int:
+        """Return how many threads may work at a time."""
+        most = 1 if self.small else min(self.items, cores(), limit // max(1, self.scratch))
+        return max(1, most if wanted is None else min(most, wanted))
+
+
+@lru_cache(maxsize=512)
+def _loops(
+    kind: str,
+    dtype: Any,
+    skips: bool,
+    reciprocal: bool,
+    phases: int,
+    step: int,
+    how: tuple[str, ...],
+) -> Any:
+    from fastconv.kernels import target
+    from fastconv.kernels.pool_rows import pool_loops
+    from fastconv.kernels.reduction import Reduction
+
+    reduction = Reduction(kind, dtype, target.host().lanes(dtype), skips, reciprocal)
+    return pool_loops(reduction, phases, step, how)
+
+
+@lru_cache(maxsize=512)
+def _engine(problem: Problem) -> _Engine:
+    from fastconv.kernels.pool_rows import ALIGNMENT, HEADER
+
+    window, item = problem.window, problem.dtype.itemsize
+    axes = _three(window.axes)
+    depth, height, width = axes
+    last = problem.layout == "channels_last" and window.channels > 1
+    inner = window.channels if last else 1
+    planes = window.batch * (1 if last else window.channels)
+    rows = _rows(height, width.size * inner * item)
+    lines = Lines(width, _part(width, inner * item), inner)
+    divisors, reciprocal = _divisors(problem, axes)
+    uniform = len(set(divisors[depth.out + height.out :].tolist())) == 1
+    table = PoolTable(axes, lines, rows, uniform)
+    skips = problem.nan == "ignore" and problem.dtype.kind == "f"
+    numbers = table.numbers()
+    moved = math.prod(window.input_shape) + math.prod(window.output_shape)
+    return _Engine(
+        planes * depth.out * numbers["bands"] * numbers["parts"],
+        np.array([numbers[name] for name in HEADER] + table.lists(), np.int64),
+        divisors,
+        (numbers["length"] + numbers["slab"]) * item + ALIGNMENT,
+        small=moved * item < SERIAL_BYTES,
+        variant=(
+            *(KINDS[problem.operation], problem.dtype, skips, reciprocal),
+            *(lines.phases, lines.step, table.how),
+        ),
+    )
+
+
+def _three(axes: tuple[Axis, ...]) -> tuple[Axis, Axis, Axis]:
+    """Return depth, row and column; those added are of one element."""
+    depth, height, width = (*(Axis(1, 1),) * (MOST_AXES - len(axes)), *axes)
+    return depth, height, width
+
+
+def _part(width: Axis, position: int) -> int:
+    """Return the outputs of one part of a row: as equal as they can be, few for large windows."""
+    outputs = max(LINE_BYTES // position // width.stride, 4 * width.extent // width.stride, 1)
+    parts = -(-width.out // outputs)
+    return -(-width.out // parts)
+
+
+def _rows(height: Axis, row: int) -> int:
+    """Return the output rows of one band."""
+    return max(1, min(height.out, ITEM_BYTES // max(1, row * height.stride)))
+
+
+def _divisors(problem: Problem, axes: tuple[Axis, Axis, Axis]) -> tuple[Array, bool]:
+    """Return factors of what each average is divided by, and whether they are reciprocals.
+
+    Of every output slab, row, and column, one after the other.
+    """
+    outs = [axis.out for axis in axes]
+    factors: list[Any] = [np.ones(out) for out in outs]
+    if problem.operation != "avg_pool":
+        return np.zeros(sum(outs), problem.dtype), False
+    if problem.divisor is not None:
+        factors[2] *= problem.divisor
+    else:
+        factors = [np.array(axis.counts(problem.count_include_pad), float) for axis in axes]
+    divisors = np.concatenate(factors)
+    mantissas = np.frexp(divisors)[0]
+    reciprocal = bool((np.abs(mantissas) == 0.5).all())
+    return (1 / divisors if reciprocal else divisors).astype(problem.dtype), reciprocal

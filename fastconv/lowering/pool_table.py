@@ -1,0 +1,87 @@
+"""The table that the loops of pools read: their windows as integers.
+
+Of depth and height they need no more than the rows of each window: the first, and how many.
+"""
+
+from dataclasses import dataclass
+
+from fastconv.geometry import Axis
+from fastconv.lowering.lines import SLACK, Lines
+
+
+def spans(axis: Axis) -> tuple[list[int], list[int]]:
+    """Return the first element and the number of elements of every window of one axis."""
+    found = [axis.span(position) for position in range(axis.out)]
+    counts = [-(-(span.stop - span.start) // axis.dilation) for span in found]
+    return [span.start for span in found], counts
+
+
+@dataclass(frozen=True)
+class PoolTable:
+    """What is asked for over depth, height and width, whose rows are taken as lines.
+
+    In bands of `rows`; `uniform` says whether all columns are averaged with one divisor.
+    """
+
+    axes: tuple[Axis, Axis, Axis]
+    lines: Lines
+    rows: int
+    uniform: bool
+
+    @property
+    def how(self) -> tuple[str, ...]:
+        """The words that say which loops take it."""
+        found = {
+            "blocks": self.lines.in_blocks,
+            "last": self.lines.inner > 1,
+            "deep": self.axes[0].kernel > 1,
+        }
+        return tuple(word for word, wanted in found.items() if wanted)
+
+    def numbers(self) -> dict[str, int]:
+        """Return the numbers by their names in `kernels.pool_rows.HEADER`."""
+        depth, height, width = self.axes
+        inner = self.lines.inner
+        row = width.size * inner
+        before, after = self._empty()
+        under = min(height.size, (self.rows - 1) * height.stride + height.extent)
+        return {
+            "depth": depth.size,
+            "height": height.size,
+            "row": row,
+            "down": row * height.dilation,
+            "deeper": row * height.size * depth.dilation,
+            "out_depth": depth.out,
+            "out_height": height.out,
+            "out_row": width.out * inner,
+            "inner": inner,
+            "rows": self.rows,
+            "bands": -(-height.out // self.rows),
+            "parts": len(self.lines.parts()),
+            "taps": width.kernel,
+            "length": 0 if "blocks" in self.how else self.lines.length,
+            "slab": under * row + SLACK if "deep" in self.how else 0,
+            "together": width.out if width.stride == 1 and self.uniform else 1,
+            "step": width.stride * inner,
+            "empty_before": before,
+            "empty_after": after,
+            "zero": 0,
+        }
+
+    def lists(self) -> list[int]:
+        """Return what follows the numbers."""
+        words: list[int] = []
+        for axis in self.axes[:2]:
+            starts, counts = spans(axis)
+            words += [*starts, *counts]
+        for part in self.lines.parts():
+            words += part
+        return words + self.lines.offsets()
+
+    def _empty(self) -> tuple[int, int]:
+        """Return how many windows of a row before and after the others hold no element."""
+        counts = spans(self.axes[2])[1]
+        filled = [position for position, count in enumerate(counts) if count]
+        if not filled:
+            return len(counts), 0
+        return filled[0], len(counts) - 1 - filled[-1]
