@@ -7,6 +7,7 @@ The planner, the agreement tests, `fastconv check` and the benchmarks then find 
 from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs, Packed
 from fastconv.algorithms.channel_vectors import ChannelVectors
 from fastconv.algorithms.channels_last import ChannelsLast
+from fastconv.algorithms.column_rows import ColumnRows
 from fastconv.algorithms.columns import Columns
 from fastconv.algorithms.converted import Converted
 from fastconv.algorithms.deform_gemm import DeformGemm
@@ -32,6 +33,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Tapwise(),
     WindowRows(),
     Pooling(),
+    ColumnRows(),
     Columns(),
     LocalGemm(),
     DeformGemm(),

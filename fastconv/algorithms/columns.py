@@ -63,7 +63,7 @@ def _gather(x: Array, columns: Array, value: Array | float, problem: Problem) ->
     """Copy the windows of some samples into columns `(n, c, *kernel, *out)`."""
     axes = problem.window.axes
     if _wraps(problem):
-        x, axes = pad(x, _pairs(axes), problem.padding_mode), _padded(axes)
+        x, axes = pad(x, padding_read(axes), problem.padding_mode), padded_axes(axes)
     box = largest_box(problem.window.out, problem.window.positions)
     copy_windows(BoxWindows.of(axes, box).view(x, value), columns)
 
@@ -82,10 +82,10 @@ def _add_folded(columns: Array, x: Array, problem: Problem) -> None:
         _add(columns, sums, axes)
         x[...] = sums
         return
-    sizes = (axis.size for axis in _padded(axes))
+    sizes = (axis.size for axis in padded_axes(axes))
     padded = np.zeros((*x.shape[:2], *sizes), problem.accumulator)
-    _add(columns, padded, _padded(axes))
-    x[...] = fold_padding(padded, _pairs(axes), problem.padding_mode)
+    _add(columns, padded, padded_axes(axes))
+    x[...] = fold_padding(padded, padding_read(axes), problem.padding_mode)
 
 
 def _with_all_axes(columns: Array, problem: Problem) -> Array:
@@ -106,16 +106,16 @@ def _wraps(problem: Problem) -> bool:
     return problem.padding_mode != "zeros" and problem.window.padded
 
 
-def _pairs(axes: tuple[Axis, ...]) -> tuple[tuple[int, int], ...]:
+def padding_read(axes: tuple[Axis, ...]) -> tuple[tuple[int, int], ...]:
     """Return the padding that some window reads."""
     return tuple((axis.before, max(0, axis.last - axis.size)) for axis in axes)
 
 
-def _padded(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+def padded_axes(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
     """Return the axes of the padded input, which need no padding."""
     return tuple(
         replace(axis, size=before + axis.size + after, before=0, after=0)
-        for axis, (before, after) in zip(axes, _pairs(axes), strict=True)
+        for axis, (before, after) in zip(axes, padding_read(axes), strict=True)
     )
 
 
@@ -127,7 +127,7 @@ def _scratch_bytes(problem: Problem) -> int:
         return plane * window.plane * window.channels
     if not window.padded:
         return 0
-    sizes = [axis.size for axis in _padded(window.axes)]
+    sizes = [axis.size for axis in padded_axes(window.axes)]
     elements = int(np.prod(sizes)) * window.channels
     return elements * (problem.dtype.itemsize if forward else 2 * problem.accumulator.itemsize)
 

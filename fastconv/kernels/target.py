@@ -28,6 +28,13 @@ class Target:
     vector_bytes: int
     masked_loads: bool
 
+    @property
+    def masked_sizes(self) -> tuple[int, ...]:
+        """Bytes of the elements that loads can leave alone in one instruction."""
+        if not self.masked_loads:
+            return ()
+        return (1, 2, 4, 8) if self.vector_bytes == 64 else (4, 8)
+
     def lanes(self, dtype: np.dtype) -> int:
         """Elements of a vector."""
         return self.vector_bytes // dtype.itemsize
