@@ -18,6 +18,8 @@ from fastconv.algorithms.local_gemm import LocalGemm
 from fastconv.algorithms.naive import Naive
 from fastconv.algorithms.pointwise import Pointwise
 from fastconv.algorithms.pooling import Pooling
+from fastconv.algorithms.position_dots import PositionDots
+from fastconv.algorithms.position_sums import PositionSums
 from fastconv.algorithms.tapwise import Tapwise
 from fastconv.algorithms.turned_forward import TurnedForward
 from fastconv.algorithms.window_rows import WindowRows
@@ -27,6 +29,8 @@ FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(),
 ALGORITHMS: tuple[Algorithm, ...] = (
     *FORWARD,
     TurnedForward(FORWARD),
+    PositionDots(),
+    PositionSums(),
     Pointwise(),
     Converted(),
     Im2colGemm(),

@@ -15,10 +15,10 @@ def numba_installed() -> bool:
         return False
 
 
-def refusal(problem: Problem, most_axes: int) -> str | None:
-    """Return why no generated code convolves, forward and over so many axes, or None if it can."""
-    if problem.operation != "conv" or problem.direction != "forward":
-        return f"solves conv forward, not {problem.operation} {problem.direction}"
+def refusal(problem: Problem, most_axes: int, direction: str = "forward") -> str | None:
+    """Return why no generated code convolves, so directed and over so many axes, or None."""
+    if problem.operation != "conv" or problem.direction != direction:
+        return f"solves conv {direction}, not {problem.operation} {problem.direction}"
     if problem.not_compiled is not None:
         return problem.not_compiled
     if not numba_installed():

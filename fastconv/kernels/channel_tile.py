@@ -46,7 +46,7 @@ def make_channel_tile(shape: Shape):
                 return data_pointer(context, builder, kind, arguments[index], offset)
 
             vectors = Vectors(builder, shape.dtype, shape.lanes)
-            tile = _ChannelTile(builder, vectors, pointer(8, constant(0)))
+            tile = ChannelTile(builder, vectors, pointer(8, constant(0)))
             tile.shape, tile.words = shape, SEGMENT_WORDS
             tile.w, tile.bias, tile.y = (pointer(i, arguments[i + 1]) for i in (0, 4, 6))
             tile.ys, tile.valid, tile.columns = arguments[12:]
@@ -59,7 +59,7 @@ def make_channel_tile(shape: Shape):
     return channel_tile
 
 
-class _ChannelTile(Sums):
+class ChannelTile(Sums):
     """Writes the code of one tile at the builder's place."""
 
     def find_rows(self, x, place):

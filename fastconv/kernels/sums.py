@@ -69,7 +69,7 @@ class Sums(ABC):
         close(totals, added, end)
         any_flushed.add_incoming(BIT(0), entry)
         any_flushed.add_incoming(flushed_now, end)
-        self.store(self._activated(self._total(any_flushed, totals, kept)))
+        self.store(self.activated(self._total(any_flushed, totals, kept)))
 
     def _flush(self, place, flushed, sums, kept):
         """Move the sums to memory where the segment says so; shorter sums round less."""
@@ -113,7 +113,7 @@ class Sums(ABC):
         close(totals, added, adding)
         return totals
 
-    def _activated(self, totals):
+    def activated(self, totals):
         """Apply the activation that the table names."""
         builder = self.builder
         code = builder.load(builder.gep(self.table, [constant(ACTIVATION_WORD)]))

@@ -69,6 +69,12 @@ ROW_TILES = {
 CHANNEL_TILE_ROWS = {"avx512": (8, 7), "avx2": (4,), "portable": (4,)}
 """Positions of a tile of `kernels.channel_tile`, preferred first."""
 
+DOT_TILES = {
+    "avx512": (Tile(6, (4, 2, 1)), Tile(4, (5, 2, 1)), Tile(1, (9, 5, 1))),
+    "avx2": (Tile(3, (4, 2, 1)), Tile(1, (9, 5, 1))),
+}
+"""The tiles of `kernels.dot_tile`: rows of output channels by vectors, one for each weight."""
+
 
 @functools.cache
 def host() -> Target:

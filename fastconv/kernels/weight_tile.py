@@ -1,0 +1,86 @@
+"""The micro-kernel of weight gradients: `rows` weights of a kernel by vectors of output channels.
+
+    gw[oc, i] = sum over positions p of x[place[i] + shift[p]] * gy[p, oc]
+
+It is `kernels.channel_tile` with two roles exchanged: the terms of the sum are positions, and the
+rows are weights of a kernel, each a tap of an input channel. So the same code computes it, and any
+stride and dilation is but another table. As sums over all positions of a batch are cut into blocks
+that stay in the cache, a tile may add to what the block before has stored.
+
+Contract. As there, with `gy` packed as (position, vectors * lanes), zeros beyond the last output
+channel; `adds` says whether what is stored so far counts, which is not read otherwise.
+"""
+
+from numba import types
+from numba.core import cgutils
+
+from fastconv.kernels.channel_tile import SEGMENT_WORDS, ChannelTile
+from fastconv.kernels.jit import intrinsic
+from fastconv.kernels.tile import Shape
+from fastconv.kernels.turn import interleaved, picked
+from fastconv.kernels.vector import Vectors, constant, data_pointer
+
+
+def make_weight_tile(shape: Shape):
+    """Return an intrinsic that runs one tile.
+
+    Its arguments: packed gradients and the tile's place in them; x and the place that all others
+    count from; the gradient of the weight and the tile's place in it; the integer table and in it
+    the first segment, the end of the segments, and the rows' places; elements between output
+    channels of the result, `valid` rows, `columns`; `adds`.
+    """
+
+    @intrinsic
+    def weight_tile(
+        typing, gy, gy0, x, x0, gw, gw0, table, first, last, rows, step, valid, columns, adds
+    ):
+        n = types.intp
+        signature = types.void(gy, n, x, n, gw, n, table, *(n,) * 7)
+
+        def emit(context, builder, signature, arguments):
+            def pointer(index, offset):
+                kind = signature.args[index]
+                return data_pointer(context, builder, kind, arguments[index], offset)
+
+            vectors = Vectors(builder, shape.dtype, shape.lanes)
+            tile = _WeightTile(builder, vectors, pointer(6, constant(0)))
+            tile.shape, tile.words = shape, SEGMENT_WORDS
+            tile.w, tile.y = (pointer(i, arguments[i + 1]) for i in (0, 4))
+            tile.ys, tile.valid, tile.columns, tile.adds = arguments[10:]
+            tile.find_rows(pointer(2, arguments[3]), arguments[9])
+            tile.run(*arguments[7:9])
+            return context.get_dummy_value()
+
+        return signature, emit
+
+    return weight_tile
+
+
+class _WeightTile(ChannelTile):
+    """Writes the code of one tile at the builder's place."""
+
+    def start(self):
+        """Start from nothing."""
+        return [self.vectors.zero] * (self.shape.rows * self.shape.vectors)
+
+    def activated(self, totals):
+        """Return the sums as they are."""
+        return totals
+
+    def store(self, totals):
+        """Turn rows of channels into channels of rows, and store or add those that exist."""
+        builder, lanes, count = self.builder, self.shape.lanes, self.shape.vectors
+        width = 1 << (self.shape.rows - 1).bit_length()
+        narrow = Vectors(builder, self.shape.dtype, width)
+        mask = narrow.first_lanes(self.valid)
+        added = narrow.first_lanes(builder.mul(self.valid, self.adds))
+        for j in range(count):
+            turned = interleaved(builder, totals[j::count])
+            for lane in range(lanes):
+                channel = constant(j * lanes + lane)
+                exists = builder.icmp_signed("<", channel, self.columns)
+                with cgutils.if_likely(builder, exists):
+                    value = picked(builder, turned, lane, width)
+                    target = builder.gep(self.y, [builder.mul(self.ys, channel)])
+                    value = builder.fadd(narrow.masked_load(target, added), value)
+                    narrow.masked_store(value, target, mask)
