@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,38 @@ RESULTS = Path(__file__).parent / "results"
 ROOFLINE = RESULTS / "roofline.png"
 README = ROOT / "README.md"
 Record = dict[str, Any]
+BRIEFLY = ("--seconds-per-layer", "1", "--no-reference", "--no-numpy")
+WINOGRAD_LAYERS = r"vgg16.conv(1_2|3|4|5)|3x3|enc1|bottom"
+"""Of 64 channels or more, with windows of 3x3 at stride 1."""
 RUNS = {
     "forward": ("--seconds-per-layer", "3", "--roofline", "--plot", str(ROOFLINE)),
     "forward-2": ("--seconds-per-layer", "2", "--threads", "2", "--no-reference"),
     "forward-float64": ("--seconds-per-layer", "1.5", "--dtype", "float64", "--no-reference"),
     "tiny": ("--seconds-per-layer", "1", "--direction", "tiny"),
     "pool": ("--seconds-per-layer", "2", "--direction", "pool"),
+    "pool-2": (*BRIEFLY, "--direction", "pool", "--threads", "2"),
+    **{
+        name + suffix: (*BRIEFLY, *options, *threads)
+        for name, options in {
+            "fast": ("--layers", WINOGRAD_LAYERS, "--precision", "fast"),
+            "input": ("--direction", "input"),
+            "input-b8": ("--direction", "input", "--batch", "8"),
+            "weight": ("--direction", "weight"),
+            "weight-b8": ("--direction", "weight", "--batch", "8"),
+            "transposed": ("--direction", "transposed"),
+            "pool-backward": ("--direction", "pool-backward"),
+            "unfold": ("--direction", "unfold"),
+            "fold": ("--direction", "fold"),
+        }.items()
+        for suffix, threads in (("", ()), ("-2", ("--threads", "2")))
+    },
 }
 """The benchmarks, and what `fastconv bench` is told for each."""
 BRIEF = ("fastconv ms", "prepared ms", "PyTorch ms", "ONNX Runtime ms")
 """Columns of the tables that repeat layers of another one."""
 OTHERS = ("reference", "window view", "pure NumPy", "PyTorch", "ONNX Runtime")
-BEST_PEER = "best peer / ours"
+BEST_PEER, BEST_RATIO = "best peer / ours", "best_peer_to_ours"
+BY_THREADS = {"": "1 thread", "-2": "2 threads"}
 
 
 def measure() -> None:
@@ -44,9 +64,14 @@ def measure() -> None:
     RESULTS.mkdir(exist_ok=True)
     demo = _fastconv("demo", "--output", str(RESULTS))
     (RESULTS / "demo.txt").write_text(_from_table(demo.stdout), encoding="utf-8")
-    for name, options in RUNS.items():
-        _fastconv("bench", "--peers", "--json", str(RESULTS / f"{name}.json"), *options)
+    bench(RUNS)
     (RESULTS / "start.json").write_text(json.dumps(start_times(), indent=1) + "\n")
+
+
+def bench(names: Iterable[str]) -> None:
+    """Run some of the benchmarks, and keep their numbers."""
+    for name in names:
+        _fastconv("bench", "--peers", "--json", str(RESULTS / f"{name}.json"), *RUNS[name])
 
 
 def start_times() -> dict[str, float]:
@@ -142,6 +167,65 @@ def _layer_block(direction: str, brief: bool = False) -> str:
     return "\n\n".join(parts)
 
 
+def _ratio_block(runs: dict[str, str], timed: str) -> str:
+    """Return a table of how many times our time the fastest peer takes, a column a run.
+
+    Milliseconds, ours and the peers', are those of the run `timed`. Layers of more samples are in
+    the rows of those of one.
+    """
+    contents = {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in runs}
+    found = {
+        name: {_one_sample(record["layer"], name): record for record in content["layers"]}
+        for name, content in contents.items()
+    }
+    layers = list(dict.fromkeys(layer for records in found.values() for layer in records))
+    peers = [
+        name
+        for name in ("PyTorch", "ONNX Runtime")
+        if any(name in record["seconds"] for record in found[timed].values())
+    ]
+    rows = []
+    for layer in layers:
+        record = found[timed].get(layer)
+        seconds = record["seconds"] if record else {}
+        ours = seconds.get("engine prepared", seconds.get("engine"))
+        rows.append(
+            [layer, record["algorithm"] if record else "", _ms(ours) or "–"]
+            + [_ms(seconds.get(peer)) or "–" for peer in peers]
+            + [_peer_ratio(records.get(layer)) or "–" for records in found.values()]
+        )
+    for words, summary in (("geometric mean", _mean), ("least", _least_ratio)):
+        ratios = [
+            [record.get(BEST_RATIO) for record in records.values()] for records in found.values()
+        ]
+        blank = [""] * (2 + len(peers))
+        rows.append([f"**{words}**", *blank, *map(summary, ratios)])
+    heads = ["layer", "algorithm", "fastconv ms", *(f"{peer} ms" for peer in peers), *runs.values()]
+    return "\n\n".join([_machine(contents[timed]), _markdown(heads, rows)])
+
+
+def _by_threads(name: str) -> dict[str, str]:
+    return {name + suffix: threads for suffix, threads in BY_THREADS.items()}
+
+
+def _by_batch(name: str) -> dict[str, str]:
+    eight = {f"{name}-b8{suffix}": f"batch 8, {words}" for suffix, words in BY_THREADS.items()}
+    return {**_by_threads(name), **eight}
+
+
+def _one_sample(layer: str, run: str) -> str:
+    return layer.removesuffix(".b8") if "-b8" in run else layer
+
+
+def _peer_ratio(record: Record | None) -> str:
+    return _text("{:.2f}x", record.get(BEST_RATIO) if record else None)
+
+
+def _least_ratio(found: list[float | None]) -> str:
+    ratios = [ratio for ratio in found if ratio]
+    return f"{min(ratios):.2f}x" if ratios else ""
+
+
 def _columns(records: list[Record], direction: str) -> list[tuple[str, Callable[[Record], str]]]:
     """Return heading and text of every column of numbers; no text where there is no number."""
 
@@ -156,14 +240,14 @@ def _columns(records: list[Record], direction: str) -> list[tuple[str, Callable[
         ("of peak", lambda record: _text("{:.0%}", record.get("share_of_peak"))),
         ("scratch MiB", lambda record: f"{record['scratch_bytes'] / 2**20:.2f}"),
         *((f"{name} ms", time_of(name)) for name in OTHERS),
-        (BEST_PEER, lambda record: _text("{:.2f}x", record.get("best_peer_to_ours"))),
+        (BEST_PEER, lambda record: _text("{:.2f}x", record.get(BEST_RATIO))),
     ]
 
 
 def _means(records: list[Record], column: str) -> str:
     """Return the mean at the foot of a column; nothing below what is no ratio nor a rival's."""
     if column == BEST_PEER:
-        return _mean([record.get("best_peer_to_ours") for record in records])
+        return _mean([record.get(BEST_RATIO) for record in records])
     name = column.removesuffix(" ms")
     return _mean([record["ratios"].get(name) for record in records]) if name in OTHERS else ""
 
@@ -223,7 +307,15 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "two threads": lambda: _layer_block("forward-2", brief=True),
     "float64": lambda: _layer_block("forward-float64", brief=True),
     "tiny": lambda: _layer_block("tiny", brief=True),
+    "fast": lambda: _ratio_block(_by_threads("fast"), "fast"),
+    "input gradients": lambda: _ratio_block(_by_batch("input"), "input"),
+    "weight gradients": lambda: _ratio_block(_by_batch("weight"), "weight"),
+    "transposed": lambda: _ratio_block(_by_threads("transposed"), "transposed"),
     "pooling": lambda: _layer_block("pool"),
+    "pooling, two threads": lambda: _layer_block("pool-2", brief=True),
+    "pooling backward": lambda: _ratio_block(_by_threads("pool-backward"), "pool-backward"),
+    "unfold": lambda: _ratio_block(_by_threads("unfold"), "unfold"),
+    "fold": lambda: _ratio_block(_by_threads("fold"), "fold"),
     "start": _start_block,
 }
 
@@ -232,7 +324,11 @@ def main() -> None:
     """Measure, unless told not to, and render."""
     parser = argparse.ArgumentParser(description="Measure and write the README's figures.")
     parser.add_argument("--render", action="store_true", help="use the results already there")
-    if not parser.parse_args().render:
+    parser.add_argument("--only", metavar="RUN", nargs="+", choices=RUNS, help="measure only these")
+    chosen = parser.parse_args()
+    if chosen.only:
+        bench(chosen.only)
+    elif not chosen.render:
         measure()
     render()
 

@@ -92,6 +92,9 @@ def bench(
     reference: Annotated[
         bool, typer.Option("--reference/--no-reference", help="Run the slow loops too.")
     ] = True,
+    numpy: Annotated[
+        bool, typer.Option("--numpy/--no-numpy", help="Run the ways of pure NumPy too.")
+    ] = True,
     roofline: Annotated[
         bool,
         typer.Option("--roofline", help="Add each layer's share of the micro-kernel's own peak."),
@@ -115,7 +118,7 @@ def bench(
     _check_files(json_file, plot_file)
     chosen = layers(direction, pattern, dtype, batch)
     out = console()
-    contenders = _contenders(out, reference, peers, prepared=peers or roofline)
+    contenders = _contenders(out, reference, numpy, peers, prepared=peers or roofline)
     outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
     title = f"{direction.value}, {chosen[0].problem.dtype.name}, threads: {threads}"
     names = _others(contenders, outcomes)
@@ -142,10 +145,12 @@ def _check_files(json_file: Path | None, plot_file: Path | None) -> None:
             check_file(name, path)
 
 
-def _contenders(out: Console, reference: bool, peers: bool, prepared: bool) -> list[Contender]:
+def _contenders(
+    out: Console, reference: bool, numpy: bool, peers: bool, prepared: bool
+) -> list[Contender]:
     """Return who takes part, the one that the others are compared with first."""
     chosen: list[Contender] = [REFERENCE] if reference else []
-    chosen += [WINDOW_VIEW, PURE_NUMPY, ENGINE]
+    chosen += [WINDOW_VIEW, PURE_NUMPY, ENGINE] if numpy else [ENGINE]
     chosen += [PREPARED] if prepared else []
     if peers:
         found = {peer.name: peer.available() for peer in PEERS}
