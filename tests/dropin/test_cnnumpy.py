@@ -187,6 +187,10 @@ def test_lenet_gradients_are_those_of_the_mean_loss():
         same(slow[key], value)
 
 
+def test_lenet_of_no_images():
+    assert cnnumpy.LeNet5().forward(np.ones((0, 1, 32, 32))).shape == (0, 10)
+
+
 def test_lenet_forward_by_the_loops():
     model = cnnumpy.LeNet5()
     x = np.random.default_rng(6).standard_normal((1, 1, 32, 32))

@@ -21,9 +21,10 @@ class LeNet5:
     --------
     >>> import numpy as np
     >>> from fastconv.dropin.cnnumpy import AdamGD, CrossEntropyLoss, LeNet5
+    >>> np.random.seed(0)  # draws the weights
     >>> model, cost = LeNet5(), CrossEntropyLoss()
     >>> optimizer = AdamGD(0.001, 0.9, 0.999, 1e-8, params=model.get_params())
-    >>> images, labels = np.zeros((4, 1, 32, 32)), np.eye(10)[[3, 1, 4, 1]]
+    >>> images, labels = np.random.rand(4, 1, 32, 32), np.eye(10)[[3, 1, 4, 1]]
     >>> y_pred = model.forward(images)
     >>> grads = model.backward(y_pred, labels)
     >>> model.set_params(optimizer.update_params(grads))
@@ -54,7 +55,7 @@ class LeNet5:
         if maps.shape[1:] != (16, 5, 5):
             raise ShapeError(f"X: expected shape (N, 1, 32, 32), got maps {maps.shape} of it")
         self.pool2_shape = maps.shape
-        flat = maps.reshape(len(maps), -1)  # (N, 400)
+        flat = maps.reshape(len(maps), 400)
         hidden = self.tanh3.forward(self.fc1.forward(flat))
         hidden = self.tanh4.forward(self.fc2.forward(hidden))
         return self.softmax.forward(self.fc3.forward(hidden))
