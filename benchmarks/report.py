@@ -56,6 +56,20 @@ BRIEF = ("fastconv ms", "prepared ms", "PyTorch ms", "ONNX Runtime ms")
 """Columns of the tables that repeat layers of another one."""
 OTHERS = ("reference", "window view", "pure NumPy", "PyTorch", "ONNX Runtime")
 BEST_PEER, BEST_RATIO = "best peer / ours", "best_peer_to_ours"
+SUMMARY = {
+    "convolutions forward, weights packed before": "forward",
+    "the same in float64": "forward-float64",
+    '3x3 at stride 1, 64 channels or more, `precision="fast"`': "fast",
+    "gradients of the input": "input",
+    "of 8 samples at a time": "input-b8",
+    "gradients of the weight": "weight",
+    "of 8 samples at a time ": "weight-b8",
+    "transposed convolutions": "transposed",
+    "pools": "pool",
+    "pools backward": "pool-backward",
+    "`unfold`": "unfold",
+    "`fold`": "fold",
+}
 BY_THREADS = {"": "1 thread", "-2": "2 threads"}
 
 
@@ -204,6 +218,20 @@ def _ratio_block(runs: dict[str, str], timed: str) -> str:
     return "\n\n".join([_machine(contents[timed]), _markdown(heads, rows)])
 
 
+def _summary_block() -> str:
+    """Return a table of the means and the least of the ratios to the fastest peer, a row a kind."""
+    rows = []
+    for words, name in SUMMARY.items():
+        cells = []
+        for suffix in BY_THREADS:
+            path = RESULTS / f"{name}{suffix}.json"
+            records = json.loads(path.read_text())["layers"] if path.exists() else []
+            ratios = [record.get(BEST_RATIO) for record in records]
+            cells.append(f"{_mean(ratios)} ({_least_ratio(ratios)})" if any(ratios) else "–")
+        rows.append([words, *cells])
+    return _markdown(["fastest peer's time / ours: mean (least)", *BY_THREADS.values()], rows)
+
+
 def _by_threads(name: str) -> dict[str, str]:
     return {name + suffix: threads for suffix, threads in BY_THREADS.items()}
 
@@ -303,6 +331,7 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "demo": _demo_block,
+    "summary": _summary_block,
     "convolution": lambda: _layer_block("forward"),
     "two threads": lambda: _layer_block("forward-2", brief=True),
     "float64": lambda: _layer_block("forward-float64", brief=True),
