@@ -156,7 +156,8 @@ class _Engine:
         """Panels that are packed at a time."""
         panel_bytes = self.panel_elements * self.problem.dtype.itemsize
         whole = self.geometry.groups * len(self.widths)
-        return max(1, min(whole, CHUNK_BYTES // panel_bytes))
+        most = max(1, min(whole, CHUNK_BYTES // panel_bytes))
+        return -(-whole // -(-whole // most))  # as many in the last chunk as in the others
 
     @property
     def packed_bytes(self) -> int:
