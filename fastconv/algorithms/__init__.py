@@ -12,6 +12,7 @@ from fastconv.algorithms.columns import Columns
 from fastconv.algorithms.converted import Converted
 from fastconv.algorithms.deform_gemm import DeformGemm
 from fastconv.algorithms.depthwise import Depthwise
+from fastconv.algorithms.depthwise_sums import DepthwiseSums
 from fastconv.algorithms.im2col_gemm import Im2colGemm
 from fastconv.algorithms.implicit_gemm import ImplicitGemm
 from fastconv.algorithms.local_gemm import LocalGemm
@@ -29,6 +30,7 @@ FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(),
 ALGORITHMS: tuple[Algorithm, ...] = (
     *FORWARD,
     TurnedForward(FORWARD),
+    DepthwiseSums(),
     PositionDots(),
     PositionSums(),
     Pointwise(),

@@ -21,6 +21,7 @@ from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import share
+from fastconv.lowering.readings import Reading, distances_along, outputs, padded_sizes, windows
 from fastconv.lowering.strips import Strip, distances, strips
 from fastconv.lowering.taps import LONGEST_SUM, cheapest_widths
 from fastconv.problem import Problem
@@ -36,8 +37,8 @@ SERIAL_FLOPS = 2**22
 """Work below which handing it over costs more than a second thread saves."""
 PACKING = 0.9
 """What it costs to pack an element, in vectors multiplied in the same time."""
-TURNING = 2.5
-"""What it costs to turn and store a column of a tile."""
+TURNING, STORING = 2.5, 1.0
+"""What it costs to turn and store a column of a tile, or to store a vector as it is."""
 
 
 class PositionSums:
@@ -92,15 +93,27 @@ class PositionSums:
 
 def issued_vectors(problem: Problem) -> float:
     """Return how many vectors are multiplied in the time that a position of a group takes."""
+    return _cost(problem, _reading(problem))
+
+
+def _cost(problem: Problem, reading: Reading) -> float:
     from fastconv.kernels import target
 
     geometry, host = problem.conv, target.host()
-    rows, lanes = _rows(geometry), host.lanes(problem.dtype)
-    widths = cheapest_widths(-(-geometry.m // lanes), target.ROW_TILES[host.name].vectors)
-    tiles, columns = -(-geometry.k // rows), sum(widths) * lanes
+    rows, lanes = _rows(reading), host.lanes(problem.dtype)
+    widths = cheapest_widths(-(-reading.columns // lanes), target.ROW_TILES[host.name].vectors)
+    tiles, columns = -(-len(reading.shifts) // rows), sum(widths) * lanes
     strip = min(STRIP, geometry.batch * geometry.positions)
     multiplied = tiles * sum((rows + 0.5) * width + 0.5 for width in widths)
-    return multiplied + columns * (PACKING + TURNING * tiles / max(1, strip))
+    stored = tiles * (rows * sum(widths) * STORING if reading.turned else columns * TURNING)
+    return multiplied + columns * PACKING + stored / max(1, strip)
+
+
+def _reading(problem: Problem) -> Reading:
+    """Return the cheapest way to read the arrays."""
+    last = problem.layout == "channels_last"
+    ways = [windows(problem.conv, last), outputs(problem.conv, last)]
+    return min((way for way in ways if way is not None), key=lambda way: _cost(problem, way))
 
 
 @dataclass(frozen=True)
@@ -108,6 +121,7 @@ class _Engine:
     """What depends on the problem only."""
 
     problem: Problem
+    reading: Reading
     rows: int
     widths: tuple[int, ...]
     lanes: int
@@ -119,62 +133,18 @@ class _Engine:
 
     @property
     def geometry(self) -> ConvGeometry:
+        """The geometry of the convolution."""
         return self.problem.conv
-
-    @property
-    def last(self) -> bool:
-        """Whether the channels are the last axis."""
-        return self.problem.layout == "channels_last"
-
-    @property
-    def by_rows(self) -> bool:
-        """Whether the channels of a position are neighbours."""
-        return self.last or self.geometry.positions == 1
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Spatial sizes of the input, with its padding if it has any."""
-        if not self.geometry.padded:
-            return self.geometry.sizes
-        return tuple(max(axis.size, axis.last) + axis.before for axis in self.geometry.axes)
+        return padded_sizes(self.geometry)
 
     @cached_property
     def sample(self) -> int:
         """Elements of a sample, with its padding."""
         return self.geometry.channels * math.prod(self.sizes)
-
-    @cached_property
-    def _element(self) -> int:
-        """Distance of neighbours along the last spatial axis."""
-        return self.geometry.channels if self.last else 1
-
-    def _along(self, sizes: tuple[int, ...]) -> list[int]:
-        """Return the distances of neighbours along each spatial axis."""
-        return [math.prod(sizes[i + 1 :]) * self._element for i in range(len(sizes))]
-
-    @cached_property
-    def steps(self) -> tuple[int, ...]:
-        """Distances in x of neighbouring samples, and of neighbouring positions of each axis."""
-        apart = zip(self.geometry.axes, self._along(self.sizes), strict=True)
-        return (self.sample, *(axis.stride * step for axis, step in apart))
-
-    @cached_property
-    def shifts(self) -> Array:
-        """Where each weight of a kernel reads, from where the first does."""
-        taps = np.zeros(1, np.int64)
-        for axis, step in zip(self.geometry.axes, self._along(self.sizes), strict=True):
-            taps = (taps[:, np.newaxis] + np.arange(axis.kernel) * axis.dilation * step).reshape(-1)
-        between = 1 if self.last else math.prod(self.sizes)
-        channels = np.arange(self.geometry.channels // self.geometry.groups) * between
-        return (channels[:, np.newaxis] + taps).reshape(-1)  # (channels * taps,)
-
-    @cached_property
-    def first_place(self) -> int:
-        """Where the first position reads its first tap."""
-        if self.geometry.padded:
-            return 0
-        along = zip(self.geometry.axes, self._along(self.sizes), strict=True)
-        return sum(-axis.before * step for axis, step in along)
 
     @property
     def panel_elements(self) -> int:
@@ -186,7 +156,8 @@ class _Engine:
         """Panels that are packed at a time."""
         panel_bytes = self.panel_elements * self.problem.dtype.itemsize
         whole = self.geometry.groups * len(self.widths)
-        return max(1, min(whole, CHUNK_BYTES // panel_bytes))
+        most = max(1, min(whole, CHUNK_BYTES // panel_bytes))
+        return -(-whole // -(-whole // most))  # as many in the last chunk as in the others
 
     @property
     def packed_bytes(self) -> int:
@@ -198,103 +169,125 @@ class _Engine:
         room = (limit - self.packed_bytes) // self.problem.dtype.itemsize
         return max(1, min(self.geometry.batch, room // max(1, self.sample)))
 
-    def strips(self, samples: int) -> tuple[Strip, ...]:
-        """Return the strips of so many samples."""
-        return strips((samples, *self.geometry.out), self.steps, self.most)
-
     @cached_property
-    def tables(self) -> dict[int, tuple[Array, Array, tuple[Strip, ...], dict[int, Any]]]:
+    def tables(self) -> dict[int, "_Table"]:
         """What `table` has made, by the number of samples."""
         return {}
 
-    def table(self, samples: int) -> tuple[Array, Array, tuple[Strip, ...], dict[int, Any]]:
-        """Return the table, the numbers of terms, the strips, and the segments by their length."""
+    def table(self, samples: int) -> "_Table":
+        """Return the table for so many samples."""
         if samples not in self.tables:
             self.tables[samples] = self._table(samples)
         return self.tables[samples]
 
-    def _table(self, samples: int) -> tuple[Array, Array, tuple[Strip, ...], dict[int, Any]]:
+    def _table(self, samples: int) -> "_Table":
         from fastconv.kernels.weights import HEADER, HEADER_WORDS
 
-        geometry, found = self.geometry, self.strips(samples)
+        geometry, reading = self.geometry, self.reading
+        cut = ((samples, *geometry.out), reading.steps, self.most)
         panels, first = [], 0
         for width in self.widths:
-            panels += [width, first, min(width * self.lanes, geometry.m - first)]
+            panels += [width, first, min(width * self.lanes, reading.columns - first)]
             first += width * self.lanes
-        places = np.pad(self.shifts, (0, -len(self.shifts) % self.rows), mode="edge")
-        terms = distances((samples, *geometry.out), self.steps, self.most)
+        shifts, terms, found = reading.shifts, distances(*cut), strips(*cut)
+        places = np.pad(shifts, (0, -len(shifts) % self.rows), mode="edge")
         places_at = HEADER_WORDS + len(panels)
         terms_at = places_at + len(places)
-        place = terms_at + len(terms)
         segments: dict[int, tuple[int, int]] = {}
         words: list[int] = []
         for count in sorted({strip.count for strip in found}):
-            added = _segments(count, terms_at)
-            segments[count] = (place + len(words), place + len(words) + len(added))
-            words += added
-        group = geometry.channels // geometry.groups
+            place = terms_at + len(terms) + len(words)
+            words += _segments(count, terms_at)
+            segments[count] = (place, terms_at + len(terms) + len(words))
         header = {
-            "weights": geometry.k,
-            "outputs": geometry.m,
+            "rows": len(shifts),
+            "columns": reading.columns,
             "panels": len(self.widths),
             "panel_elements": self.panel_elements,
-            "x_group": group if self.last else group * math.prod(self.sizes),
+            "x_group": reading.group,
             "places": places_at,
-            "channels": geometry.out_channels,
+            "channels": reading.columns * geometry.groups,
+            "turned": int(reading.turned),
         }
         start = np.array([header[name] for name in HEADER] + panels, np.int64)
         table = np.concatenate([start, places, terms, np.array(words, np.int64)])
-        return table, np.arange(len(terms), dtype=np.int64), found, segments
+        return _Table(table, np.arange(len(terms), dtype=np.int64), found, segments)
 
     def image(self, x: Array, padded: Array | None, threads: int) -> Array:
         """Return the flat input of some samples: itself, or a padded copy."""
         if padded is None:
             return x.reshape(-1)
         first = 0
-        for axis, step in zip(self.geometry.axes, self._along(self.sizes), strict=True):
+        for axis, step in zip(
+            self.geometry.axes, distances_along(self.sizes, self._between), strict=True
+        ):
             first += axis.before * step
-        planes = x.shape[0] * (1 if self.last else self.geometry.channels)
+        planes = x.size // (self.geometry.plane * self._between)
         share(self.split_phases, (x.reshape(-1), padded[first:], *self._place), planes, threads)
         return padded
+
+    @property
+    def _between(self) -> int:
+        """Distance of neighbours along the last spatial axis of the input."""
+        return self.geometry.channels if self.problem.layout == "channels_last" else 1
 
     @cached_property
     def _place(self) -> tuple[Any, ...]:
         """Sizes of the input and of its copy, stride, and the only phase, of three axes."""
         ones = (1,) * (MOST_AXES - self.geometry.rank)
         sizes = [(*ones, *self.geometry.sizes), (*ones, *self.sizes)]
-        sizes = [(d, h, w * self._element) for d, h, w in sizes]
+        sizes = [(depth, height, width * self._between) for depth, height, width in sizes]
         return (*sizes, (1,) * MOST_AXES, np.zeros((1, MOST_AXES), np.int64))
 
     def run(self, samples: int, arrays: tuple[Array, ...], adds: int, threads: int) -> None:
-        """Add the strips of some samples; `arrays` are the image, gy, room to pack it, and gw."""
+        """Add the strips of some samples; `arrays` are the image, gy, room to pack in, and gw."""
         image, gy, packed, gw = arrays
-        table, terms, found, segments = self.table(samples)
-        tiles = -(-self.geometry.k // self.rows)
-        panels = self.geometry.groups * len(self.widths)
-        for strip in found:
+        read, columns = (gy, image) if self.reading.turned else (image, gy)
+        table, panels = self.table(samples), self.geometry.groups * len(self.widths)
+        tiles = -(-len(self.reading.shifts) // self.rows)
+        for strip in table.strips:
             for first in range(0, panels, self.panels):
                 count = min(self.panels, panels - first)
-                self._pack_strip(strip, (first, count), (gy, packed, terms, table), threads)
-                run = (
-                    tiles if threads == 1 else -(-tiles // -(-ITEMS_PER_THREAD * threads // count))
+                self._pack_strip(strip, (first, count), (columns, packed, table), threads)
+                run = tiles
+                if threads > 1:
+                    run = -(-tiles // -(-ITEMS_PER_THREAD * threads // count))
+                shares = (
+                    self.reading.start + strip.start,
+                    *(*table.segments[strip.count], first, run, adds),
                 )
-                shares = (self.first_place + strip.start, *segments[strip.count], first, run, adds)
                 items = count * -(-tiles // run)
-                share(self.loops, (image, packed, gw, table, shares), items, threads)
+                share(self.loops, (read, packed, gw, table.words, shares), items, threads)
             adds = 1
 
     def _pack_strip(
-        self, strip: Strip, part: tuple[int, int], arrays: tuple[Array, ...], threads: int
+        self,
+        strip: Strip,
+        part: tuple[int, int],
+        arrays: "tuple[Array, Array, _Table]",
+        threads: int,
     ) -> None:
         """Pack some panels of a strip: the first, and how many."""
-        gy, packed, terms, table = arrays
+        columns, packed, table = arrays
         first, count = part
-        if self.by_rows:
+        if self.reading.by_rows:
             place = (strip.first, strip.count, first)
-            share(self.pack, (gy, packed, table, place), count, threads)
+            share(self.pack, (columns, packed, table.words, place), count, threads)
         else:
             planes = (*_planes(strip, self.geometry.positions), first)
-            share(self.pack, (gy, packed, terms, table, planes), count, threads)
+            share(self.pack, (columns, packed, table.terms, table.words, planes), count, threads)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What the loops read for some number of samples."""
+
+    words: Array
+    terms: Array
+    """The numbers of a strip's positions."""
+    strips: tuple[Strip, ...]
+    segments: dict[int, tuple[int, int]]
+    """Where the segments of so many positions stand."""
 
 
 def _planes(strip: Strip, positions: int) -> tuple[int, int, int, int, int]:
@@ -309,23 +302,22 @@ def _engine(problem: Problem) -> _Engine:
     from fastconv.kernels import phases, target, weights
 
     geometry, dtype, host = problem.conv, problem.dtype, target.host()
-    lanes, rows = host.lanes(dtype), _rows(geometry)
-    tile = target.ROW_TILES[host.name]
-    widths = cheapest_widths(-(-geometry.m // lanes), tile.vectors)
-    by_rows = problem.layout == "channels_last" or geometry.positions == 1  # as `by_rows` says
-    pack = weights.row_packer(dtype.name) if by_rows else weights.gradient_packer(dtype.name)
+    reading, lanes, tile = _reading(problem), host.lanes(dtype), target.ROW_TILES[host.name]
+    rows = _rows(reading)
+    widths = cheapest_widths(-(-reading.columns // lanes), tile.vectors)
+    pack = weights.row_packer if reading.by_rows else weights.gradient_packer
     most = max(1, min(STRIP, geometry.batch * geometry.positions))
     loops = weights.weight_loops(dtype.name, rows, tile.vectors)
     split = phases.phase_splitter(dtype.name)
-    return _Engine(problem, rows, widths, lanes, most, loops, pack, split)
+    return _Engine(problem, reading, rows, widths, lanes, most, loops, pack(dtype.name), split)
 
 
-def _rows(geometry: ConvGeometry) -> int:
-    """Return the rows of a tile that computes the fewest weights twice."""
+def _rows(reading: Reading) -> int:
+    """Return the rows of a tile that computes the fewest twice."""
     from fastconv.kernels import target
 
     choices = target.CHANNEL_TILE_ROWS[target.host().name]
-    return min(choices, key=lambda rows: -(-geometry.k // rows) * (rows + 0.5))
+    return min(choices, key=lambda rows: -(-len(reading.shifts) // rows) * (rows + 0.5))
 
 
 def _segments(terms: int, place: int) -> list[int]:

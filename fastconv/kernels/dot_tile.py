@@ -12,13 +12,13 @@ are not stored. Reads touch lanes of masks only. `adds` says whether what is sto
 which is not read otherwise. Distances are in elements.
 """
 
-from llvmlite import ir
 from numba import types
 
 from fastconv.kernels.jit import intrinsic
 from fastconv.kernels.sums import close
 from fastconv.kernels.tile import Shape
-from fastconv.kernels.vector import INT32, INT64, Vectors, constant, data_pointer
+from fastconv.kernels.totals import store_totals
+from fastconv.kernels.vector import INT64, Vectors, constant, data_pointer
 
 STEP_WORDS = 3
 """Words of a vector of positions: its place in gy and in x, and its mask."""
@@ -134,60 +134,13 @@ class _DotTile:
         return added
 
     def store(self, sums, gw, step, valid, columns, adds):
-        """Add the lanes of each sum, and store or add those that exist, some columns at a time."""
+        """Add the lanes of each sum, and store or add the rows and columns that exist."""
         builder, count = self.builder, self.shape.vectors
         for row in range(self.shape.rows):
             exists = builder.icmp_signed("<", constant(row), valid)
             stored = builder.select(exists, columns, constant(0))
             target = builder.gep(gw, [builder.mul(step, constant(row))])
-            for first in range(0, count, self.shape.lanes):
-                part = sums[row * count :][first : min(count, first + self.shape.lanes)]
-                left = builder.sub(stored, constant(first))
-                self._store_part(part, builder.gep(target, [constant(first)]), left, adds)
-
-    def _store_part(self, sums, target, columns, adds):
-        builder, width = self.builder, 1 << (len(sums) - 1).bit_length()
-        narrow = Vectors(builder, self.shape.dtype, width)
-        added = narrow.first_lanes(builder.mul(columns, adds))
-        totals = builder.fadd(narrow.masked_load(target, added), self._totals(sums, width))
-        narrow.masked_store(totals, target, narrow.first_lanes(columns))
-
-    def _totals(self, sums, width):
-        """Return a vector with the total of every sum.
-
-        Two are made one that has half of each, until there is one; this is halved until every lane
-        is a total. So a total does not depend on what else is in the tile.
-        """
-        sums = sums + sums[-1:] * (width - len(sums))
-        while len(sums) > 1:
-            half = len(sums) // 2
-            sums = [
-                self._merged(one, other)
-                for one, other in zip(sums[:half], sums[half:], strict=True)
-            ]
-        total = sums[0]
-        while total.type.count > width:
-            low, high = (range(s, s + total.type.count // 2) for s in (0, total.type.count // 2))
-            total = self.builder.fadd(
-                self._picked(total, total, low), self._picked(total, total, high)
-            )
-        return total
-
-    def _merged(self, one, other):
-        """Add the halves of two vectors, whose lanes then take turns.
-
-        Lanes 2 l and 2 l + 1 hold what lane l of either half has.
-        """
-        lanes = self.shape.lanes
-        low, high = (
-            self._picked(one, other, [lane + side * lanes for lane in part for side in (0, 1)])
-            for part in (range(lanes // 2), range(lanes // 2, lanes))
-        )
-        return self.builder.fadd(low, high)
-
-    def _picked(self, one, other, order):
-        places = ir.Constant(ir.VectorType(INT32, len(order)), list(order))
-        return self.builder.shuffle_vector(one, other, places)
+            store_totals(self.vectors, sums[row * count : (row + 1) * count], target, stored, adds)
 
     def _entry(self, place):
         return self.builder.load(self.builder.gep(self.table, [place]))

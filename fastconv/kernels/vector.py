@@ -31,7 +31,7 @@ class Vectors:
 
     def __init__(self, builder: ir.IRBuilder, dtype: np.dtype, lanes: int) -> None:
         self.builder = builder
-        self.name = dtype.name
+        self.dtype, self.name = dtype, dtype.name
         self.element, suffix = ELEMENTS[dtype.name]
         self.lanes = lanes
         self.type = ir.VectorType(self.element, lanes)

@@ -8,7 +8,8 @@ stride and dilation is but another table. As sums over all positions of a batch 
 that stay in the cache, a tile may add to what the block before has stored.
 
 Contract. As there, with `gy` packed as (position, vectors * lanes), zeros beyond the last output
-channel; `adds` says whether what is stored so far counts, which is not read otherwise.
+channel; `adds` says whether what is stored so far counts, which is not read otherwise. x and gy may
+change places: then the result is `turned`, with the columns of a row as neighbours.
 """
 
 from numba import types
@@ -26,16 +27,31 @@ def make_weight_tile(shape: Shape):
 
     Its arguments: packed gradients and the tile's place in them; x and the place that all others
     count from; the gradient of the weight and the tile's place in it; the integer table and in it
-    the first segment, the end of the segments, and the rows' places; elements between output
-    channels of the result, `valid` rows, `columns`; `adds`.
+    the first segment, the end of the segments, and the rows' places; elements between columns of
+    the result, or between its rows where it is turned; `valid` rows, `columns`; `adds`.
     """
 
     @intrinsic
     def weight_tile(
-        typing, gy, gy0, x, x0, gw, gw0, table, first, last, rows, step, valid, columns, adds
+        typing,
+        gy,
+        gy0,
+        x,
+        x0,
+        gw,
+        gw0,
+        table,
+        first,
+        last,
+        rows,
+        step,
+        valid,
+        columns,
+        adds,
+        turned,
     ):
         n = types.intp
-        signature = types.void(gy, n, x, n, gw, n, table, *(n,) * 7)
+        signature = types.void(gy, n, x, n, gw, n, table, *(n,) * 8)
 
         def emit(context, builder, signature, arguments):
             def pointer(index, offset):
@@ -46,7 +62,7 @@ def make_weight_tile(shape: Shape):
             tile = _WeightTile(builder, vectors, pointer(6, constant(0)))
             tile.shape, tile.words = shape, SEGMENT_WORDS
             tile.w, tile.y = (pointer(i, arguments[i + 1]) for i in (0, 4))
-            tile.ys, tile.valid, tile.columns, tile.adds = arguments[10:]
+            tile.ys, tile.valid, tile.columns, tile.adds, tile.turned = arguments[10:]
             tile.find_rows(pointer(2, arguments[3]), arguments[9])
             tile.run(*arguments[7:9])
             return context.get_dummy_value()
@@ -68,12 +84,32 @@ class _WeightTile(ChannelTile):
         return totals
 
     def store(self, totals):
-        """Turn rows of channels into channels of rows, and store or add those that exist."""
+        """Store rows, or turn them into columns and store these."""
+        builder = self.builder
+        turned = builder.icmp_signed("!=", self.turned, constant(0))
+        with builder.if_else(turned) as (as_rows, as_columns):
+            with as_rows:
+                self._store_rows(totals)
+            with as_columns:
+                self._store_columns(totals)
+
+    def _store_rows(self, totals):
+        """Store or add the columns that exist of the rows that do."""
+        builder, vectors, count = self.builder, self.vectors, self.shape.vectors
+        for row in range(self.shape.rows):
+            exists = builder.icmp_signed("<", constant(row), self.valid)
+            target = builder.gep(self.y, [builder.mul(self.ys, constant(row))])
+            with cgutils.if_likely(builder, exists):
+                for j in range(count):
+                    first = constant(j * self.shape.lanes)
+                    left = builder.sub(self.columns, first)
+                    self._put(vectors, totals[row * count + j], builder.gep(target, [first]), left)
+
+    def _store_columns(self, totals):
+        """Turn rows of columns into columns of rows, and store or add those that exist."""
         builder, lanes, count = self.builder, self.shape.lanes, self.shape.vectors
         width = 1 << (self.shape.rows - 1).bit_length()
         narrow = Vectors(builder, self.shape.dtype, width)
-        mask = narrow.first_lanes(self.valid)
-        added = narrow.first_lanes(builder.mul(self.valid, self.adds))
         for j in range(count):
             turned = interleaved(builder, totals[j::count])
             for lane in range(lanes):
@@ -82,5 +118,10 @@ class _WeightTile(ChannelTile):
                 with cgutils.if_likely(builder, exists):
                     value = picked(builder, turned, lane, width)
                     target = builder.gep(self.y, [builder.mul(self.ys, channel)])
-                    value = builder.fadd(narrow.masked_load(target, added), value)
-                    narrow.masked_store(value, target, mask)
+                    self._put(narrow, value, target, self.valid)
+
+    def _put(self, vectors, value, target, count):
+        """Store the first lanes of a vector, or add them to what is there."""
+        added = vectors.first_lanes(self.builder.mul(count, self.adds))
+        value = self.builder.fadd(vectors.masked_load(target, added), value)
+        vectors.masked_store(value, target, vectors.first_lanes(count))

@@ -1,6 +1,6 @@
 """The loops around the micro-kernel of weight gradients, and the packing of output gradients.
 
-    LOOP 3  panels of output channels, of all groups      LOOP 2  tiles of weights of a kernel
+    LOOP 3  panels of columns, of all groups      LOOP 2  tiles of rows
     LOOP 1  the tile: segments and positions
 
 Threads share items, which are panels and runs of tiles: a sum is never split between them.
@@ -17,16 +17,17 @@ from fastconv.kernels.turn import make_turn
 from fastconv.kernels.weight_tile import make_weight_tile
 from fastconv.kernels.widths import any_width
 
-HEADER = ("weights", "outputs", "panels", "panel_elements", "x_group", "places", "channels")
-"""The first integers of a table, in order: weights of a kernel, output channels and panels of a
-group; elements kept for a packed panel; distance of the groups in x; where the places of weights
-stand; output channels of all groups. After them the panels.
+HEADER = ("rows", "columns", "panels", "panel_elements", "x_group", "places", "channels", "turned")
+"""The first integers of a table, in order: rows, columns and panels of a group, where rows are what
+is read in place; elements kept for a packed panel; distance of the groups in what is read in place,
+and where the places of its rows stand; columns of all groups; whether the rows of the result are
+rows of tiles. After them the panels.
 
 Besides, loops take *shares*: the place in x of the first position, the first segment and the end of
 the segments, the first panel counted over all groups, the tiles of an item, whether to add."""
 HEADER_WORDS = len(HEADER)
 PANEL_WORDS = 3
-"""Words of a panel: vectors, first output channel, columns."""
+"""Words of a panel: vectors, first column, columns."""
 MOST_TOGETHER = 8
 """Channels that are packed together: more do not stay in registers."""
 
@@ -40,23 +41,26 @@ def weight_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
     tiles = [make_weight_tile(Shape(dtype, rows, width, lanes, False)) for width in widths]
     run_tile = any_width(tiles, widths, f"weights-{name}")
 
-    def sums(x, packed, gw, table, shares, first_item, last_item):
-        weights, outputs, panels, panel_elements = table[0], table[1], table[2], table[3]
-        x_group, places = table[4], table[5]
+    def sums(x, packed, result, table, shares, first_item, last_item):
+        height, width, panels, panel_elements = table[0], table[1], table[2], table[3]
+        x_group, places, turned = table[4], table[5], table[7]
         x_start, segment, last_segment, first_panel, run, adds = shares
-        tiles = (weights + rows - 1) // rows
+        tiles = (height + rows - 1) // rows
         runs = (tiles + run - 1) // run
         for item in range(first_item, last_item):
             number, first_tile = item // runs, item % runs * run
             g, p = (first_panel + number) // panels, (first_panel + number) % panels
             panel = HEADER_WORDS + p * PANEL_WORDS
-            target = (g * outputs + table[panel + 1]) * weights
             for tile in range(first_tile, min(tiles, first_tile + run)):
-                row = tile * rows
+                row, column = tile * rows, table[panel + 1]
+                if turned:
+                    target, step = (g * height + row) * width + column, width
+                else:
+                    target, step = (g * width + column) * height + row, height
                 run_tile(
                     *(table[panel], packed, number * panel_elements, x, x_start + g * x_group),
-                    *(gw, target + row, table, segment, last_segment, places + row),
-                    *(weights, min(rows, weights - row), table[panel + 2], adds),
+                    *(result, target, table, segment, last_segment, places + row),
+                    *(step, min(rows, height - row), table[panel + 2], adds, turned),
                 )
 
     return shared(sums, name)

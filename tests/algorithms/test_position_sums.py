@@ -12,14 +12,15 @@ pytest.importorskip("numba")
 
 import fastconv as F
 from fastconv import Problem, settings
-from fastconv.algorithms import ALGORITHMS, position_dots, position_sums
+from fastconv.algorithms import ALGORITHMS, depthwise_sums, position_dots, position_sums
 from fastconv.algorithms import im2col_gemm as columns
 from fastconv.kernels import target
 from fastconv.plan import plan_for
 from tests.algorithms.test_implicit_gemm import ODD
 from tests.helpers import accepting, fenced, ints, python, same, unharmed
 
-BOTH = {"position_sums": position_sums, "position_dots": position_dots}
+CUT = {"position_sums": position_sums, "position_dots": position_dots}
+MODULES = {**CUT, "depthwise_sums": depthwise_sums}
 LINES = [
     "conv weight_gradient x=3x5x9x9 w=40x5x3x3 p=1 float32",
     "conv weight_gradient x=2x6x31x29 w=34x3x3x3 s=2 p=1:0 g=2 float32",
@@ -28,14 +29,19 @@ LINES = [
     "conv weight_gradient x=2x40x7x7 w=70x40x1x1 float32",
     "conv weight_gradient x=2x8x40x50 w=8x1x3x3 p=1 g=8 float32",
     "conv weight_gradient x=3x6x40x51 w=6x1x5x4 s=2 p=2 g=6 float64",
+    "conv weight_gradient x=3x3x600x20 w=6x1x5x5 s=2 p=2 g=3 float32",
+    "conv weight_gradient x=3x3x17x35 w=3x1x5x5 p=4:0x1:3 g=3 float64",
+    "conv weight_gradient x=2x6x7x7 w=6x1x3x3 p=1 g=6 float32",
     "conv weight_gradient x=5x1x32x32 w=6x1x5x5 float32",
+    "conv weight_gradient x=70x5x4x4 w=40x5x4x4 float32",
+    "conv weight_gradient x=3x8x9x9 w=60x4x1x1 g=2 layout=last float64",
     "conv weight_gradient x=2x3x70x70 w=20x3x3x3 p=1 float32",
     "conv weight_gradient x=1x3x5000 w=5x3x9 s=3 p=4 float32",
     "conv weight_gradient x=1x2x9x10x40 w=5x2x3x2x3 p=1x0x1 float32",
     "conv weight_gradient x=3x5x9x9 w=40x5x3x3 p=1 layout=last float32",
     "conv weight_gradient x=2x4x33x70 w=4x1x3x3 p=1 g=4 layout=last float32",
 ]
-CASES = [(line, name) for line in LINES for name in accepting(Problem.parse(line), list(BOTH))]
+CASES = [(line, name) for line in LINES for name in accepting(Problem.parse(line), list(MODULES))]
 EACH_CASE = pytest.mark.parametrize(("line", "name"), CASES)
 
 
@@ -59,13 +65,15 @@ def bits(problem, name, inputs, threads=1, limit=2**26):
 
 @pytest.fixture
 def _small_pieces(monkeypatch):
-    for module in BOTH.values():
+    for module in MODULES.values():
         monkeypatch.setattr(module, "SERIAL_FLOPS", 0)
+    for module in CUT.values():
         monkeypatch.setattr(module, "STRIP", 37)
         module._engine.cache_clear()
     monkeypatch.setattr(position_sums, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(depthwise_sums, "LONGEST_SUM", 5)
     yield
-    for module in BOTH.values():
+    for module in CUT.values():
         module._engine.cache_clear()
 
 
@@ -76,7 +84,9 @@ def _small_pieces(monkeypatch):
         ("conv weight_gradient x=128x16x5x5 w=120x16x5x5 float32", "position_sums"),
         ("conv weight_gradient x=1x3x224x224 w=64x3x7x7 s=2 p=3 float32", "position_sums"),
         ("conv weight_gradient x=128x1x32x32 w=6x1x5x5 float32", "position_dots"),
-        ("conv weight_gradient x=1x96x112x112 w=96x1x3x3 s=2 p=1 g=96 float32", "position_dots"),
+        ("conv weight_gradient x=1x24x56x56 w=144x24x1x1 float32", "position_dots"),
+        ("conv weight_gradient x=1x96x112x112 w=96x1x7x7 p=3 g=96 float32", "position_dots"),
+        ("conv weight_gradient x=1x96x112x112 w=96x1x3x3 s=2 p=1 g=96 float32", "depthwise_sums"),
     ],
 )
 def test_which_is_taken(line, name):
@@ -101,6 +111,8 @@ def test_which_is_taken(line, name):
             "position_dots",
             "of the time",
         ),
+        ("conv weight_gradient x=1x4x9x9 w=4x2x3x3 g=2 float32", "depthwise_sums", "per group"),
+        ("conv weight_gradient x=1x4x9x9 w=4x1x7x7 g=4 float32", "depthwise_sums", "a window"),
     ],
 )
 def test_what_is_refused_and_why(line, name, why):
@@ -112,7 +124,7 @@ def test_what_is_refused_and_why(line, name, why):
 
 @EACH_CASE
 def test_any_number_of_threads_gives_the_same_bits(line, name, monkeypatch):
-    monkeypatch.setattr(BOTH[name], "SERIAL_FLOPS", 0)
+    monkeypatch.setattr(MODULES[name], "SERIAL_FLOPS", 0)
     problem = Problem.parse(line)
     inputs = random_inputs(problem)
     serial = bits(problem, name, inputs)
@@ -134,7 +146,7 @@ def test_small_pieces_give_the_same_integers(line, name):
         assert bits(problem, name, inputs, threads, limit=0) == gw.tobytes()
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", CUT)
 def test_errors_of_long_sums_are_small(name):
     """Of 200 000 terms; what one after the other would give is some ten times worse."""
     problem = Problem.parse("conv weight_gradient x=4x1x224x224 w=4x1x1x2 float32")
@@ -202,7 +214,7 @@ from fastconv.algorithms import ALGORITHMS
 from tests.guarded import SIDES, Guarded
 from tests.helpers import accepting, inputs_of
 
-NAMES = ("position_sums", "position_dots")
+NAMES = ("position_sums", "position_dots", "depthwise_sums")
 FOUND = {a.name: a for a in ALGORITHMS}
 
 
@@ -237,6 +249,11 @@ for width in {WIDTHS}:
         done += solve(f"conv weight_gradient x=1x3x5x{{width}} w=6x3x3x3 s=2 p=1 {dtype}", threads)
         done += solve(f"conv weight_gradient x=3x4x3x{{width}} w=4x1x3x1 g=4 {dtype}", threads)
         done += solve(f"conv weight_gradient x=1x3x3x3 w={{width}}x3x2x2 {dtype}", threads)
+        done += solve(f"conv weight_gradient x=2x3x3x3 w={{width}}x3x1x1 {dtype}", threads)
+        done += solve(f"conv weight_gradient x=2x2x5x{{width}} w=4x1x3x3 p=1 g=2 {dtype}", threads)
+        done += solve(
+            f"conv weight_gradient x=2x2x6x{{width}} w=2x1x5x5 s=2 p=3x2:4 g=2 {dtype}", threads
+        )
         done += solve(f"conv weight_gradient x=2x{{width}}x3x3 w=3x{{width}}x3x3 {dtype}", threads)
 print(done >= {len(WIDTHS)} * 14)
 """

@@ -43,6 +43,11 @@ LINES = [
     "conv forward x=1x4x11x10 w=12x4x3x3 s=2 p=1 float64",
     "conv forward x=1x2x7x6 w=4x1x3x2 s=2x1 p=1x0 g=2 float64",
     "conv forward x=1x2x4x5x4 w=4x2x2x3x2 p=1 float64",
+    "conv weight_gradient x=2x3x9x11 w=20x3x3x3 p=1 float32",
+    "conv weight_gradient x=3x40x4x4 w=9x40x1x1 float32",
+    "conv weight_gradient x=2x1x20x21 w=6x1x5x5 float32",
+    "conv weight_gradient x=2x3x9x20 w=3x1x3x3 s=2 p=1 g=3 float32",
+    "conv weight_gradient x=1x4x11x10 w=12x4x3x3 s=2 p=1 float64",
 ]
 PROGRAM = """
 import json
