@@ -130,6 +130,10 @@ def bench(
         json_file.write_text(_as_json(outcomes, direction.value, threads), encoding="utf-8")
     if plot_file is not None:
         _plot(title, outcomes, names, plot_file, roofline)
+    _fail_if_wrong(out, outcomes)
+
+
+def _fail_if_wrong(out: Console, outcomes: list[Outcome]) -> None:
     wrong = [outcome.layer.name for outcome in outcomes if not outcome.agrees]
     if wrong:
         out.print(f"Results differ by more than rounding: {', '.join(wrong)}", style="bold red")
