@@ -120,9 +120,7 @@ def bench(
 ) -> None:
     """Measure the engine against the reference on the layers of known networks."""
     require("cli", "threadpoolctl")
-    if roofline and direction.moves:
-        raise ParameterError("roofline: pools and columns have no multiplications")
-    _check_files(json_file, plot_file)
+    _check(direction, roofline, json_file, plot_file)
     chosen = layers(direction, pattern, dtype, batch)
     out = console()
     contenders = _contenders(out, reference, numpy, peers, prepared=peers or roofline)
@@ -143,8 +141,12 @@ def bench(
         raise typer.Exit(1)
 
 
-def _check_files(json_file: Path | None, plot_file: Path | None) -> None:
-    """Find out before the work whether its results can be written."""
+def _check(
+    direction: Direction, roofline: bool, json_file: Path | None, plot_file: Path | None
+) -> None:
+    """Find out before the work whether there will be results, and whether they can be written."""
+    if roofline and direction.moves:
+        raise ParameterError("roofline: pools and columns have no multiplications")
     if plot_file is not None:
         require("demo", "matplotlib")
     for name, path in (("json", json_file), ("plot", plot_file)):
