@@ -21,6 +21,7 @@ from fastconv.cli.console import console, progress
 from fastconv.cli.layers import Layer, layers
 from fastconv.cli.operands import operands
 from fastconv.plan import planner
+from fastconv.problem import Problem
 
 SECONDS = 0.4
 """Time for all values of a constant on one layer."""
@@ -35,8 +36,22 @@ class Threshold:
     values: tuple[float, ...]
     pattern: str
     threads: int = 1
+    lines: tuple[str, ...] = ()
+    """Problems to try them on in the place of layers."""
 
 
+LARGE_WINDOWS = (
+    "conv forward x=1x1x512x512 w=1x1x15x15 p=7 float32",
+    "conv forward x=1x1x512x512 w=1x1x31x31 p=15 float32",
+    "conv forward x=1x3x256x256 w=3x1x21x21 p=10 g=3 float32",
+    "conv forward x=1x64x56x56 w=64x1x31x31 p=15 g=64 float32",
+    "conv forward x=1x16x64x64 w=16x16x15x15 p=7 float32",
+    "conv forward x=1x16x64x64 w=16x16x31x31 p=15 float32",
+    "conv forward x=1x3x224x224 w=64x3x11x11 p=5 float32",
+    "conv forward x=1x1x100000 w=1x1x301 p=150 float32",
+    "conv forward x=1x1x100000 w=1x1x1001 p=500 float32",
+    "conv forward x=1x8x16000 w=8x8x401 p=200 float32",
+)
 THRESHOLDS = (
     Threshold("implicit_gemm", "CHANNEL_BLOCK", (16, 32, 64, 128, 256), r"3x3$|conv[345]_|1x1"),
     Threshold(
@@ -49,6 +64,7 @@ THRESHOLDS = (
     Threshold("implicit_gemm", "ITEMS_PER_THREAD", (4, 8, 24, 64), r"resnet|vgg", 2),
     Threshold("depthwise", "SERIAL_FLOPS", (0, 2**19, 2**21, 2**62), r"dw", 2),
     Threshold("channel_vectors", "GAIN", (0, 0.9, 1.0, 1.06, 9), r"[345]\.|conv[1-5]"),
+    Threshold("fft", "GAIN", (0, 0.4, 0.6, 0.8, 1, 9), "", lines=LARGE_WINDOWS),
     Threshold("channel_vectors", "PHASES_COST", (1, 1.08, 1.2), r"conv1$|down"),
 )
 
@@ -120,7 +136,8 @@ def _row(threshold: Threshold) -> tuple[str, str, str]:
     current = getattr(module, threshold.name)
     fastconv.configure(threads=threshold.threads)
     logs: dict[float, list[float]] = {value: [] for value in threshold.values}
-    for layer in layers("forward", threshold.pattern):
+    chosen = [Layer(line, Problem.parse(line)) for line in threshold.lines]
+    for layer in chosen or layers("forward", threshold.pattern):
         measured = times(threshold, layer)
         for value, seconds in measured.items():
             logs[value].append(math.log(seconds / measured[current]))

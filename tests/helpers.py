@@ -27,6 +27,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastconv"
 NAMES = tuple(algorithm.name for algorithm in ALGORITHMS)
 FAST_NAMES = tuple(name for name in NAMES if name != "naive")
+EXACT_NAMES = tuple(algorithm.name for algorithm in ALGORITHMS if algorithm.exact)
+"""Those whose sums of small integers are exact; others have tests of how far they are off."""
 NUMPY_NAMES = (
     *("pointwise", "im2col_gemm", "tapwise", "pooling", "columns", "local_gemm", "deform_gemm"),
 )
@@ -217,8 +219,8 @@ def solved(problem, inputs, algorithm=None, **changes):
     return outputs
 
 
-def accepting(problem, names=NAMES):
-    """Names of the algorithms that accept a problem."""
+def accepting(problem, names=EXACT_NAMES):
+    """Names of the algorithms that accept a problem, of those that are exact unless said."""
     accepted = {a.name for a in ALGORITHMS if a.rejects(problem) is None}
     return [name for name in names if name in accepted]
 

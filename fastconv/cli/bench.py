@@ -63,6 +63,13 @@ class Direction(StrEnum):
     WEIGHT = "weight"
     TINY = "tiny"
     POOL = "pool"
+    UNFOLD = "unfold"
+    FOLD = "fold"
+
+    @property
+    def moves(self) -> bool:
+        """Whether memory is what it is about, not multiplications."""
+        return self in (Direction.POOL, Direction.UNFOLD, Direction.FOLD)
 
 
 class Dtype(StrEnum):
@@ -79,7 +86,7 @@ def bench(
     ] = "",
     direction: Annotated[
         Direction,
-        typer.Option(help="Convolutions forward, their gradients, tiny ones, or pools."),
+        typer.Option(help="Convolutions forward, their gradients, tiny ones; pools; columns."),
     ] = Direction.FORWARD,
     dtype: Annotated[Dtype, typer.Option(help="What the arrays hold.")] = Dtype.FLOAT32,
     batch: Annotated[
@@ -113,16 +120,14 @@ def bench(
 ) -> None:
     """Measure the engine against the reference on the layers of known networks."""
     require("cli", "threadpoolctl")
-    if roofline and direction is Direction.POOL:
-        raise ParameterError("roofline: a pool has no multiplications")
-    _check_files(json_file, plot_file)
+    _check(direction, roofline, json_file, plot_file)
     chosen = layers(direction, pattern, dtype, batch)
     out = console()
     contenders = _contenders(out, reference, numpy, peers, prepared=peers or roofline)
     outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
     title = f"{direction.value}, {chosen[0].problem.dtype.name}, threads: {threads}"
     names = _others(contenders, outcomes)
-    show(_table(title, outcomes, names, pool=direction is Direction.POOL))
+    show(_table(title, outcomes, names, moves=direction.moves))
     out.print("\n".join(_means(outcomes, names)))
     if roofline:
         out.print(_roof(outcomes))
@@ -140,8 +145,12 @@ def _fail_if_wrong(out: Console, outcomes: list[Outcome]) -> None:
         raise typer.Exit(1)
 
 
-def _check_files(json_file: Path | None, plot_file: Path | None) -> None:
-    """Find out before the work whether its results can be written."""
+def _check(
+    direction: Direction, roofline: bool, json_file: Path | None, plot_file: Path | None
+) -> None:
+    """Find out before the work whether there will be results, and whether they can be written."""
+    if roofline and direction.moves:
+        raise ParameterError("roofline: pools and columns have no multiplications")
     if plot_file is not None:
         require("demo", "matplotlib")
     for name, path in (("json", json_file), ("plot", plot_file)):
@@ -200,10 +209,10 @@ def _others(contenders: Sequence[Contender], outcomes: list[Outcome]) -> list[st
     return [name for name in names if any(name in outcome.seconds for outcome in outcomes)]
 
 
-def _table(title: str, outcomes: list[Outcome], names: list[str], pool: bool) -> Table:
+def _table(title: str, outcomes: list[Outcome], names: list[str], moves: bool) -> Table:
     columns = [
         column
-        for column in _columns(names, pool)
+        for column in _columns(names, moves)
         if any(column[1](outcome) is not None for outcome in outcomes)
     ]
     shown = table(title, ["layer", "algorithm"], [name for name, _ in columns])
@@ -218,7 +227,7 @@ def _table(title: str, outcomes: list[Outcome], names: list[str], pool: bool) ->
     return shown
 
 
-def _columns(names: list[str], pool: bool) -> list[tuple[str, Callable[[Outcome], str | None]]]:
+def _columns(names: list[str], moves: bool) -> list[tuple[str, Callable[[Outcome], str | None]]]:
     """Return heading and text of every column of numbers; None where there is no number."""
 
     def time_of(name: str) -> Callable[[Outcome], str | None]:
@@ -229,8 +238,8 @@ def _columns(names: list[str], pool: bool) -> list[tuple[str, Callable[[Outcome]
         ("engine ms", time_of(ENGINE.name)),
         ("prepared ms", time_of(PREPARED.name)),
         (
-            "GB/s" if pool else "GFLOP/s",
-            lambda outcome: significant(outcome.gigabytes if pool else outcome.gigaflops),
+            "GB/s" if moves else "GFLOP/s",
+            lambda outcome: significant(outcome.gigabytes if moves else outcome.gigaflops),
         ),
         ("of peak", lambda outcome: _or_none("{:.0%}".format, outcome.share_of_peak)),
         ("ratio", lambda outcome: _or_none(times, outcome.ratio(REFERENCE.name))),

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -16,8 +16,9 @@ DIRECTIONS: dict[str, Direction] = {
     "weight": "weight_gradient",
     "tiny": "forward",
 }
-CHOICES = (*DIRECTIONS, "pool")
-"""What `layers` takes as its direction: one of a convolution's, "tiny" ones, or "pool"."""
+COLUMNS: dict[str, Direction] = {"unfold": "forward", "fold": "input_gradient"}
+CHOICES = (*DIRECTIONS, "pool", *COLUMNS)
+"""What `layers` takes as its direction: one of a convolution's, "tiny" ones, "pool", or columns."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ def layers(
     ----------
     direction : str
         "forward", "input" or "weight" for convolutions, "tiny" for those forward in which a call
-        itself is what takes time, "pool" for pools.
+        itself is what takes time, "pool" for pools, "unfold" and "fold" for the columns of
+        convolutions in two dimensions.
     pattern : str
         Regular expression searched for in the names; all of them by default.
     dtype : str
@@ -58,6 +60,8 @@ def layers(
     if direction not in CHOICES:
         raise ParameterError(f"direction: expected one of {CHOICES}, got {direction!r}")
     found = [_layer(entry, direction, dtype) for entry in _batched(_entries(direction), batch)]
+    if direction in COLUMNS:
+        found = _columns(found, COLUMNS[direction])
     try:
         chosen = [layer for layer in found if re.search(pattern, layer.name)]
     except re.error as error:
@@ -66,6 +70,19 @@ def layers(
         names = ", ".join(layer.name for layer in found)
         raise ParameterError(f"layers: no name matches {pattern!r}; there are {names}")
     return chosen
+
+
+def _columns(convolutions: list[Layer], direction: Direction) -> list[Layer]:
+    """Return the columns of convolutions, each once: of windows in the plane, of several taps."""
+    found: dict[str, Layer] = {}
+    for layer in convolutions:
+        window = layer.problem.window
+        if window.rank == 2 and window.taps > 1:
+            draft = replace(Draft.of(layer.problem), operation="columns", direction=direction)
+            draft = replace(draft, channels=window.channels, outputs=1, groups=1)
+            problem = draft.problem()
+            found.setdefault(problem.text, Layer(layer.name, problem))
+    return list(found.values())
 
 
 def _entries(direction: str) -> list[dict[str, Any]]:

@@ -163,7 +163,9 @@ def relative_error(got: Array, expected: Array) -> float:
 def moved_bytes(problem: Problem) -> int:
     """Return the bytes of input and output."""
     geometry = problem.geometry
-    elements = math.prod(geometry.input_shape) + math.prod(geometry.output_shape)
+    columns = problem.operation == "columns"
+    output = problem.columns_shape if columns else geometry.output_shape
+    elements = math.prod(geometry.input_shape) + math.prod(output)
     return elements * problem.dtype.itemsize
 
 

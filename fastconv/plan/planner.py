@@ -60,7 +60,7 @@ def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str 
         return f"settings ask for {settings.algorithm}"
     if problem.empty:
         return None if algorithm.name == "naive" else "there is nothing to compute"
-    reason = algorithm.rejects(problem.on_padded)
+    reason = algorithm.rejects(problem.on_padded) or _declined(algorithm, problem, settings)
     if reason is not None:
         return reason
     limit = settings.max_scratch_bytes
@@ -70,6 +70,15 @@ def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str 
         needed += problem.padded_bytes
         return f"needs {needed} bytes of scratch memory; max_scratch_bytes is {limit}"
     return None
+
+
+def _declined(algorithm: Algorithm, problem: Problem, settings: Settings) -> str | None:
+    """Return why an algorithm is not taken by itself, though it would be if it were asked for."""
+    declines = getattr(algorithm, "declines", None)
+    if declines is None or settings.algorithm is not None:
+        return None
+    reason: str | None = declines(problem.on_padded, settings.precision)
+    return reason
 
 
 def _scratch(algorithm: Algorithm, problem: Problem, limit: int) -> int:

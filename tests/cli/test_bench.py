@@ -38,6 +38,14 @@ def test_pools_without_the_reference(command):
     assert "window view: " in out
 
 
+@pytest.mark.parametrize("direction", ["unfold", "fold"])
+def test_columns(command, direction):
+    code, out, _ = command(*SMALL, "--direction", direction)
+    assert code == 0
+    assert "GB/s" in out
+    assert "pure NumPy: " in out
+
+
 def test_json(command, tmp_path):
     path = tmp_path / "new" / "bench.json"
     assert command(*SMALL, "--json", path)[0] == 0

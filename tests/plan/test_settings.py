@@ -160,7 +160,7 @@ def applied(change, changes):
         ("max_scratch_bytes", None, "max_scratch_bytes"),
         ("max_scratch_bytes", 1e6, "max_scratch_bytes"),
         ("max_scratch_bytes", float("nan"), "max_scratch_bytes"),
-        ("algorithm", "fft", "algorithm: .*naive.*got 'fft'"),
+        ("algorithm", "quick", "algorithm: .*naive.*got 'quick'"),
         ("algorithm", "", "algorithm"),
         ("algorithm", 3, "algorithm"),
         ("precision", "low", "precision: .*high.*fast.*got 'low'"),

@@ -97,15 +97,18 @@ class PureNumpy:
         return True
 
     def rejects(self, problem: Problem) -> str | None:
-        """Accept convolutions forward; for the rest the engine is pure NumPy anyway."""
+        """Accept convolutions forward and columns; for most of the rest it is the engine anyway."""
+        if problem.operation == "columns":
+            return None
         if problem.operation != "conv" or problem.direction != "forward":
             return "the engine is pure NumPy here"
         return None
 
     def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:
         """Plan without the compiled algorithms."""
-        one_multiply = Pointwise().rejects(problem) is None
-        with fastconv.settings(algorithm="pointwise" if one_multiply else "im2col_gemm"):
+        choices = ("pointwise", "im2col_gemm") if problem.operation == "conv" else ("columns",)
+        one_multiply = problem.operation == "conv" and Pointwise().rejects(problem) is None
+        with fastconv.settings(algorithm=choices[0 if one_multiply else -1]):
             plan = plan_for(problem)
 
         def call() -> Array:

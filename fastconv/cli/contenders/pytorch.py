@@ -21,13 +21,18 @@ class PyTorch:
         return importable("torch")
 
     def rejects(self, problem: Problem) -> str | None:
-        """Accept convolutions in all directions and pools forward, padded alike on both sides."""
+        """Accept convolutions and columns in all directions and pools forward.
+
+        Padded alike on both sides.
+        """
         if problem.layout != "channels_first":
             return "channels first only"
         if problem.not_compiled is not None:
             return "float32 and float64 only"
+        if problem.operation == "columns":
+            return _columns_refusal(problem)
         if problem.operation not in ("conv", "max_pool", "avg_pool") or problem.indices:
-            return "convolutions and pools only"
+            return "convolutions, pools and columns only"
         if problem.operation != "conv" and problem.direction != "forward":
             return "pools forward only"
         if problem.padding or (problem.operation == "conv" and problem.conv.fewer_out):
@@ -45,6 +50,8 @@ class PyTorch:
         import torch
 
         torch.set_num_threads(threads)
+        if problem.operation == "columns":
+            inputs = inputs[:1]  # the value of padding is 0
         tensors = [None if array is None else torch.from_numpy(array) for array in inputs]
         function = _function(problem, tensors)
 
@@ -54,6 +61,16 @@ class PyTorch:
             return result
 
         return call
+
+
+def _columns_refusal(problem: Problem) -> str | None:
+    if problem.window.rank != 2 or problem.dialect != "fastconv":
+        return "unfold and fold of planes only"
+    if problem.padding_mode != "zeros":
+        return "over zeros"
+    if any(axis.before != axis.after for axis in problem.window.axes):
+        return "padding is not alike on both sides"
+    return None
 
 
 def _pool_refusal(problem: Problem) -> str | None:
@@ -86,6 +103,11 @@ def _function(problem: Problem, tensors: list[Any]) -> Callable[[], Any]:
         return partial(
             getattr(grad, f"{name}_weight"), first, problem.conv.weight_shape, second, *steps
         )
+    if problem.operation == "columns":
+        columns = (window.kernel, dilation, padding, stride)
+        if problem.direction == "forward":
+            return partial(functional.unfold, tensors[0], *columns)
+        return partial(functional.fold, tensors[0], window.sizes, *columns)
     place = (tensors[0], window.kernel, stride, padding)
     if problem.operation == "max_pool":
         function = getattr(functional, f"max_pool{window.rank}d")
