@@ -13,6 +13,7 @@ neither caches nor vectors of samples, so that their time grows as the images do
 """
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -62,10 +63,18 @@ def torch_step(state: dict[str, Any]) -> Step:
     from torch import nn as tnn
 
     layers = {
-        **{"conv1": tnn.Conv2d(1, 6, 5), "a1": tnn.Tanh(), "p1": tnn.AvgPool2d(2)},
-        **{"conv2": tnn.Conv2d(6, 16, 5), "a2": tnn.Tanh(), "p2": tnn.AvgPool2d(2)},
-        **{"conv3": tnn.Conv2d(16, 120, 5), "a3": tnn.Tanh(), "flatten": tnn.Flatten()},
-        **{"fc1": tnn.Linear(120, 84), "a4": tnn.Tanh(), "fc2": tnn.Linear(84, CLASSES)},
+        "conv1": tnn.Conv2d(1, 6, 5),
+        "a1": tnn.Tanh(),
+        "p1": tnn.AvgPool2d(2),
+        "conv2": tnn.Conv2d(6, 16, 5),
+        "a2": tnn.Tanh(),
+        "p2": tnn.AvgPool2d(2),
+        "conv3": tnn.Conv2d(16, 120, 5),
+        "a3": tnn.Tanh(),
+        "flatten": tnn.Flatten(),
+        "fc1": tnn.Linear(120, 84),
+        "a4": tnn.Tanh(),
+        "fc2": tnn.Linear(84, CLASSES),
     }
     model = tnn.Sequential()
     for name, layer in layers.items():
@@ -106,7 +115,7 @@ def measure(images: int, batch_size: int, threads: int) -> dict[str, Any]:
         np.testing.assert_allclose(found, losses["fastconv"], rtol=1e-3)
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     bounds = np.linspace(0, images // batch_size, SLICES + 1).astype(int) * batch_size
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in itertools.pairwise(bounds):
         for name, step in contenders.items():
             time.sleep(PAUSE)
             seconds[name].append(_slice(step, x, target, int(first), int(last), batch_size))

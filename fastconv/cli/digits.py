@@ -77,17 +77,17 @@ def load(folder: Path | None, seed: int = 0) -> Digits:
             raise ParameterError(
                 f"data: expected square images of up to {SIDE} pixels, got {images.shape[1:]}"
             )
-        own, test = (part.astype(np.float32) / 255 for part in (images, test_images))
-        return Digits(str(folder), own, labels.astype(int), test, test_labels.astype(int))
+        own, other = (part.astype(np.float32) / 255 for part in (images, test_images))
+        return Digits(str(folder), own, labels.astype(int), other, test_labels.astype(int))
     require("demo", "sklearn")
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = found.images.astype(np.float32) / 16
-    order = np.random.default_rng(seed).permutation(len(images))
-    test, train = np.split(order, [len(order) // TEST_SHARE])
-    labels = found.target.astype(int)
-    return Digits("scikit-learn's digits", images[train], labels[train], images[test], labels[test])
+    found: Any = load_digits()
+    pixels, classes = found.images.astype(np.float32) / 16, found.target.astype(int)
+    order = np.random.default_rng(seed).permutation(len(pixels))
+    test, train = order[: len(order) // TEST_SHARE], order[len(order) // TEST_SHARE :]
+    parts = (pixels[train], classes[train], pixels[test], classes[test])
+    return Digits("scikit-learn's digits", *parts)
 
 
 def enlarged(images: Array) -> Array:

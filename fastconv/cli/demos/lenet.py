@@ -24,9 +24,10 @@ HELP = help_text(
     """Train LeNet-5 on handwritten digits.
 
 By default those that scikit-learn ships (1797 images of 8x8, a fifth for the test); with --data the
-IDX files of MNIST or Fashion-MNIST in a folder; moved a little each time. Shows loss and accuracy of every epoch and the time
-of a step on each engine, and writes curves, filters, a confusion matrix, and the model, which
-`fastconv predict` uses. With --resume it goes on where it was interrupted.""",
+IDX files of MNIST or Fashion-MNIST in a folder. They are moved a little each time. Shows loss and
+accuracy of every epoch and the time of a step on each engine, and writes curves, filters, a
+confusion matrix, and the model, which `fastconv predict` uses. With --resume it goes on where it
+was interrupted.""",
     "fastconv demo lenet",
     "fastconv demo lenet --data mnist --epochs 5 --batch-size 128",
     "fastconv demo lenet --engine numpy",
