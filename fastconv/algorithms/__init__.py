@@ -11,6 +11,7 @@ from fastconv.algorithms.column_rows import ColumnRows
 from fastconv.algorithms.columns import Columns
 from fastconv.algorithms.converted import Converted
 from fastconv.algorithms.deform_gemm import DeformGemm
+from fastconv.algorithms.dense import Dense
 from fastconv.algorithms.depthwise import Depthwise
 from fastconv.algorithms.depthwise_sums import DepthwiseSums
 from fastconv.algorithms.fft import Fft
@@ -30,6 +31,7 @@ FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(),
 """Compiled convolutions; they solve the gradient of the input too."""
 ALGORITHMS: tuple[Algorithm, ...] = (
     Fft(),
+    Dense(),
     *FORWARD,
     TurnedForward(FORWARD),
     DepthwiseSums(),

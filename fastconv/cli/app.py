@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 
 import fastconv
-from fastconv.cli import bench, check, demo, info, warmup
+from fastconv.cli import bench, check, demo, info, predict, warmup
 from fastconv.cli.console import help_text
 from fastconv.cli.demos import DEMOS
 
 HELP = help_text(
     """Convolution and pooling on NumPy arrays, as matrix multiplies over windows.""",
     "fastconv demo                     the engine and plain loops on a photograph",
+    "fastconv demo lenet               train LeNet-5 on handwritten digits",
     "fastconv bench --layers resnet50  the same on the layers of known networks",
     "fastconv check --seconds 60       every algorithm against the reference",
     "fastconv warmup                   compile what most programs need, and keep it",
@@ -31,6 +32,7 @@ demos.callback(invoke_without_command=True, help=demo.HELP)(demo.demo)
 for each in DEMOS:
     demos.command(each.NAME, help=each.HELP)(each.run)
 app.add_typer(demos, name="demo")
+app.command(help=predict.HELP)(predict.predict)
 app.command(help=bench.HELP)(bench.bench)
 app.command(help=check.HELP)(check.check)
 app.command(help=warmup.HELP)(warmup.warmup)

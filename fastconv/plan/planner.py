@@ -10,6 +10,8 @@ from fastconv.plan.plan import Plan, is_native, left_for_algorithm, takes_views
 from fastconv.plan.settings import Settings, current_settings
 from fastconv.problem import Problem
 
+NAIVE = "naive"
+"""The name of the reference."""
 INDEX_BYTES = 8
 """Of an index into a plane."""
 
@@ -59,7 +61,9 @@ def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str 
     if settings.algorithm not in (None, algorithm.name):
         return f"settings ask for {settings.algorithm}"
     if problem.empty:
-        return None if algorithm.name == "naive" else "there is nothing to compute"
+        return None if algorithm.name == NAIVE else "there is nothing to compute"
+    if not settings.compiled and (getattr(algorithm, "compiled", False) or algorithm.name == NAIVE):
+        return "settings ask for NumPy alone"
     reason = algorithm.rejects(problem.on_padded) or _declined(algorithm, problem, settings)
     if reason is not None:
         return reason

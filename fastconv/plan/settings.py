@@ -31,6 +31,8 @@ class Settings:
         Most scratch memory of a call; algorithms that need more are refused. Beside the default,
         but not beside a limit that is set, one copy of the input is allowed that is padded by its
         own elements (`padding_mode`).
+    compiled : bool
+        Whether compiled algorithms may be chosen. False computes as where Numba is not installed.
     precision : str
         "high", or "fast" to admit algorithms with larger rounding errors.
     """
@@ -38,6 +40,7 @@ class Settings:
     threads: int | None = None
     algorithm: str | None = None
     max_scratch_bytes: int = 32 * MIB
+    compiled: bool = True
     precision: str = "high"
 
 
@@ -68,7 +71,7 @@ def settings(**changes: Any) -> Iterator[Settings]:
     Parameters
     ----------
     **changes
-        Any of `threads`, `algorithm`, `max_scratch_bytes`, `precision`; see `Settings`.
+        Any of `threads`, `algorithm`, `max_scratch_bytes`, `compiled`, `precision`; see `Settings`.
 
     Yields
     ------
@@ -138,6 +141,8 @@ def _checked(changes: dict[str, Any]) -> dict[str, Any]:
             _choice(name, value, (None, *(algorithm.name for algorithm in ALGORITHMS)))
         elif name == "precision":
             _choice(name, value, PRECISIONS)
+        elif name == "compiled":
+            changes[name] = parameters.flag(name, value)
         elif value is not None or name == "max_scratch_bytes":
             changes[name] = parameters.integer(name, value, 0 if name == "max_scratch_bytes" else 1)
     return changes

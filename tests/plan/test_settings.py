@@ -191,3 +191,16 @@ def test_precision_is_passed_on(precision):
 def test_public_names_are_these():
     assert fastconv.settings is settings
     assert fastconv.configure is configure
+
+
+def test_without_compiled_algorithms_all_is_numpys():
+    shapes = ((9, 3, 4, 4), (2, 3, 3, 3))
+    with settings(compiled=False):
+        plan = fastconv.explain("conv2d", *shapes)
+        assert plan.algorithm == "im2col_gemm"
+        for name in ("naive", "implicit_gemm", "channel_vectors"):
+            assert plan.refusals[name] == "settings ask for NumPy alone"
+        assert fastconv.conv2d(np.ones((0, 3, 4, 4)), np.ones((2, 3, 3, 3))).shape == (0, 2, 2, 2)
+    assert fastconv.explain("conv2d", *shapes).algorithm != "im2col_gemm"
+    with pytest.raises(ParameterError, match="compiled"), settings(compiled="no"):
+        pass

@@ -1,0 +1,202 @@
+"""Measures the training of LeNet-5 against PyTorch and the naive loops.
+
+    .venv/bin/python -m benchmarks.training [--threads 2] [--images 60000] [--batch-size 128]
+
+An epoch over synthetic images 32x32 (random numbers: what they show does not change the time) is
+cut into slices, which fastconv and PyTorch take in turns, each on a model and an optimiser of its
+own, from the same parameters; their losses are compared first. Between the turns a pause lets the
+other's threads stop looking out for work. The epoch's time is the sum of the slices; so is the
+time by the best slice, which other programs disturbed least. The naive reference takes a step of
+few images, the time of which is multiplied by how many such steps make the epoch: its loops know
+neither caches nor vectors of samples, so that their time grows as the images do. Results go to
+`benchmarks/results/training.json` and `training.md`.
+"""
+
+import argparse
+import itertools
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastconv
+from fastconv import nn
+from fastconv.cli.console import significant, times
+from fastconv.dtypes import Array
+
+RESULTS = Path(__file__).parent / "results"
+SIDE, CLASSES, RATE, MOMENTUM = 32, 10, 0.01, 0.9
+SLICES = 12
+REFERENCE_IMAGES = 32
+REFERENCE_SECONDS = 4.0
+PAUSE = 0.15
+"""Seconds between turns: OpenBLAS's threads look out for work for a tenth of a second."""
+TUTORIAL_SECONDS = {
+    "tutorial, naive": 4 * 3600,
+    "tutorial, im2col": 6 * 60,
+    "tutorial, PyTorch": 60,
+}
+"""What the tutorial that LeNet-5 comes from published for an epoch, on another machine."""
+Step = Callable[[Array, Array], float]
+
+
+def own_step() -> tuple[nn.Layer, Step]:
+    """Return LeNet-5 on fastconv, and a step of training it."""
+    model = nn.LeNet5(rng=0)
+    optimiser = nn.SGD(model, RATE, MOMENTUM)
+
+    def step(x: Array, target: Array) -> float:
+        value, gradient = nn.softmax_cross_entropy(model.forward(x), target)
+        model.backward_parameters(gradient)
+        optimiser.step()
+        return value
+
+    return model, step
+
+
+def torch_step(state: dict[str, Any]) -> Step:
+    """Return a step of training the same model on PyTorch."""
+    import torch
+    from torch import nn as tnn
+
+    layers = {
+        "conv1": tnn.Conv2d(1, 6, 5),
+        "a1": tnn.Tanh(),
+        "p1": tnn.AvgPool2d(2),
+        "conv2": tnn.Conv2d(6, 16, 5),
+        "a2": tnn.Tanh(),
+        "p2": tnn.AvgPool2d(2),
+        "conv3": tnn.Conv2d(16, 120, 5),
+        "a3": tnn.Tanh(),
+        "flatten": tnn.Flatten(),
+        "fc1": tnn.Linear(120, 84),
+        "a4": tnn.Tanh(),
+        "fc2": tnn.Linear(84, CLASSES),
+    }
+    model = tnn.Sequential()
+    for name, layer in layers.items():
+        model.add_module(name, layer)
+    model.load_state_dict(nn.to_torch(state))
+    optimiser = torch.optim.SGD(model.parameters(), RATE, MOMENTUM)
+
+    def step(x: Array, target: Array) -> float:
+        optimiser.zero_grad()
+        loss = tnn.functional.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(target))
+        loss.backward()
+        optimiser.step()
+        return float(loss.detach())
+
+    return step
+
+
+def measure(images: int, batch_size: int, threads: int) -> dict[str, Any]:
+    """Return seconds of an epoch by each contender."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((images, 1, SIDE, SIDE), np.float32)
+    target = rng.integers(0, CLASSES, images)
+    fastconv.configure(threads=threads)
+    model, own = own_step()
+    contenders: dict[str, Step] = {"fastconv": own}
+    try:
+        import torch
+    except ImportError:
+        pass
+    else:
+        torch.set_num_threads(threads)
+        contenders["PyTorch"] = torch_step(model.state_dict())
+    losses = {
+        name: [step(x[:batch_size], target[:batch_size]) for _ in range(4)]
+        for name, step in contenders.items()
+    }
+    for found in losses.values():
+        np.testing.assert_allclose(found, losses["fastconv"], rtol=1e-3)
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    bounds = np.linspace(0, images // batch_size, SLICES + 1).astype(int) * batch_size
+    for first, last in itertools.pairwise(bounds):
+        for name, step in contenders.items():
+            time.sleep(PAUSE)
+            seconds[name].append(_slice(step, x, target, int(first), int(last), batch_size))
+    steps = np.diff(bounds) / batch_size
+    rows = {
+        name: {
+            "epoch": float(sum(taken)) * images / float(bounds[-1]),
+            "by the best slice": float(np.min(taken / steps)) * images / batch_size,
+        }
+        for name, taken in seconds.items()
+    }
+    rows["naive reference"] = {"epoch": _reference(x, target) * images / REFERENCE_IMAGES}
+    return {
+        "images": images,
+        "batch_size": batch_size,
+        "threads": threads,
+        "slices": SLICES,
+        "reference_images": REFERENCE_IMAGES,
+        "losses": losses,
+        "seconds": rows,
+    }
+
+
+def _slice(step: Step, x: Array, target: Array, first: int, last: int, size: int) -> float:
+    """Return the seconds of the steps of a slice, after one that is not counted."""
+    step(x[first : first + size], target[first : first + size])
+    start = time.perf_counter()
+    for place in range(first, last, size):
+        step(x[place : place + size], target[place : place + size])
+    return time.perf_counter() - start
+
+
+def _reference(x: Array, target: Array) -> float:
+    """Return the best seconds of a step of the naive loops."""
+    _, step = own_step()
+    best, end = float("inf"), time.perf_counter() + REFERENCE_SECONDS
+    with fastconv.settings(algorithm="naive"):
+        step(x[:REFERENCE_IMAGES], target[:REFERENCE_IMAGES])
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            step(x[:REFERENCE_IMAGES], target[:REFERENCE_IMAGES])
+            best = min(best, time.perf_counter() - start)
+    return best
+
+
+def as_markdown(found: dict[str, Any]) -> str:
+    """Return a table of the results."""
+    own = found["seconds"]["fastconv"]
+    lines = [
+        f"LeNet-5, an epoch of {found['images']:,} images 32x32, batches of "
+        f"{found['batch_size']}, threads: {found['threads']}.",
+        "",
+        "| who | seconds an epoch | by the best slice | relative to fastconv |",
+        "|---|--:|--:|--:|",
+    ]
+    for name, row in found["seconds"].items():
+        best = row.get("by the best slice")
+        cells = (significant(row["epoch"]), significant(best) if best else "–")
+        ratio = best / own["by the best slice"] if best else row["epoch"] / own["epoch"]
+        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {times(ratio)} |")
+    for name, seconds in TUTORIAL_SECONDS.items():
+        lines.append(f"| {name} (published) | {seconds:,} | – | {times(seconds / own['epoch'])} |")
+    lines += [
+        "",
+        f"The naive reference took steps of {found['reference_images']} images; its best time was "
+        "multiplied by the number of such steps in the epoch.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the training of LeNet-5.")
+    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    found = measure(options.images, options.batch_size, options.threads)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "training.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "training.md").write_text(as_markdown(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
