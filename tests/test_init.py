@@ -58,19 +58,7 @@ def test_the_version_is_that_of_the_package():
     assert fastconv.__version__ == importlib.metadata.version("fastconv")
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import fastconv",
-        "import fastconv.reference",
-        "import fastconv as F, numpy as np; F.max_pool2d(np.ones((1, 1, 4, 4)), 2)",
-        "import fastconv as F; F.explain('max_pool2d', (1, 1, 4, 4), 2)",
-        "import fastconv as F; F.explain('avg_pool2d_backward', (1, 1, 2, 2), (1, 1, 4, 4), 2)",
-        "import fastconv as F; "
-        "F.explain('conv2d_input', (1, 1, 4, 4), (1, 1, 2, 2), (1, 1, 3, 3), dtype='complex64')",
-    ],
-    ids=["import", "reference", "pool", "explain-pool", "explain-backward", "explain-gradient"],
-)
+@pytest.mark.parametrize("code", ["import fastconv", "import fastconv.reference"])
 def test_nothing_heavy_is_imported_before_it_is_needed(code):
     printed = python(f"{code}\nimport sys; print([n for n in {LATE!r} if n in sys.modules])")
     assert printed == "[]"
