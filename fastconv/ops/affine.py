@@ -190,7 +190,7 @@ def _affine_by_kernels(
         repeats = max(1, min(outer, REPEATED // channels))
         scale, shift, factor = (np.tile(each, repeats) for each in numbers)
         outer, length, piece = 1, x.size, repeats * channels
-    loops = affine_loops(x.dtype.name, alternate, more is not None)
+    loops = affine_loops(between.COMPILED[x.dtype], alternate, more is not None)
     added = np.empty(0, x.dtype) if more is None else more.reshape(-1)
     items = outer * (1 if alternate else channels) * -(-length // piece)
     sizes = (outer, length, piece, channels)
@@ -226,7 +226,7 @@ def _solve_slopes(y: Array, gy: Array, gx: Array, activation: str) -> None:
 
         items, threads = -(-y.size // between.PIECE), between.threads_for(y.size)
         arguments = (y, gy, gx, between.PIECE, code)
-        share(slope_loops(y.dtype.name), arguments, items, threads)
+        share(slope_loops(between.COMPILED[y.dtype]), arguments, items, threads)
         return
     for part in between.blocks(y.shape):
         with between.kept(gx[part], dtype) as result, np.errstate(all="ignore"):

@@ -278,7 +278,7 @@ def _moments_by_kernels(
     from fastconv.kernels.target import host
 
     across = shape[2] == 1
-    loops = moment_loops(x.dtype.name, across, g is not None)
+    loops = moment_loops(between.COMPILED[x.dtype], across, g is not None)
     items = -(-shape[1] // host().lanes(x.dtype)) if across else shape[1]
     weights = np.empty(0, x.dtype) if g is None else g.reshape(-1)
     arguments = (weights, x.reshape(-1), centers, sums, shape)

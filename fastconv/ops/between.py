@@ -4,6 +4,7 @@ Compiled loops for float32 and float64; NumPy for the rest, for half precision i
 where there is no Numba; the plain loops where the settings ask for `naive`.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,8 @@ from fastconv.kernels.pool import cores
 from fastconv.parameters import Ints
 from fastconv.plan import current_settings
 
+COMPILED = {np.dtype(name): name for name in FLOATS}
+"""Names of the dtypes of compiled loops; NumPy takes longer to tell them than some loops."""
 PIECE = 2**13
 """Elements of a thread's smallest part."""
 ENOUGH = 2**15
@@ -44,7 +47,7 @@ def by_whom(dtype: Dtype) -> str:
     """Return "naive", "compiled" or "numpy"."""
     if current_settings().algorithm == "naive":
         return "naive"
-    return "compiled" if dtype.name in FLOATS and numba_installed() else "numpy"
+    return "compiled" if dtype in COMPILED and numba_installed() else "numpy"
 
 
 def working(dtype: Dtype) -> Dtype:
@@ -52,10 +55,10 @@ def working(dtype: Dtype) -> Dtype:
     return row_of(dtype).accumulator
 
 
-def threads_for(elements: int) -> int:
-    """Return how many threads may share so many elements."""
+def threads_for(elements: int, work: int = 1) -> int:
+    """Return how many threads may share so many elements, each so much work."""
     most = current_settings().threads or cores()
-    return max(1, min(most, elements // ENOUGH))
+    return max(1, min(most, elements * work // ENOUGH))
 
 
 def planes(shape: Ints, layout: str, name: str = "input") -> Ints:
@@ -64,8 +67,8 @@ def planes(shape: Ints, layout: str, name: str = "input") -> Ints:
     if len(shape) < 2:
         raise ShapeError(f"{name}: expected shape (N, C, ...), got {shape}")
     if last or len(shape) == 2:
-        return int(np.prod(shape[:-1])), shape[-1], 1
-    return shape[0], shape[1], int(np.prod(shape[2:]))
+        return math.prod(shape[:-1]), shape[-1], 1
+    return shape[0], shape[1], math.prod(shape[2:])
 
 
 def lines(shape: Ints, dim: object, name: str = "input") -> Ints:
@@ -74,8 +77,8 @@ def lines(shape: Ints, dim: object, name: str = "input") -> Ints:
     if place >= len(shape) or not shape:
         raise ParameterError(f"dim: expected -{len(shape)} to {len(shape) - 1}, got {dim!r}")
     place %= len(shape)
-    inner = int(np.prod(shape[place + 1 :]))
-    return int(np.prod(shape[:place])), shape[place], inner
+    inner = math.prod(shape[place + 1 :])
+    return math.prod(shape[:place]), shape[place], inner
 
 
 @contextmanager
@@ -90,6 +93,6 @@ def kept(target: Array, dtype: Dtype) -> Iterator[Array]:
 
 def blocks(shape: Ints, elements: int = 2**16) -> Iterator[slice]:
     """Yield ranges of the first axis, of about so many elements."""
-    step = max(1, elements // max(1, int(np.prod(shape[1:]))))
+    step = max(1, elements // max(1, math.prod(shape[1:])))
     for start in range(0, shape[0], step):
         yield slice(start, start + step)

@@ -10,6 +10,9 @@ from fastconv.ops import between
 from fastconv.ops.call import check_shape
 from fastconv.parameters import Ints
 
+EXPONENTIAL = 4
+"""How much longer an exponential takes than to load and store an element."""
+
 
 def softmax(input: npt.ArrayLike, dim: int) -> Array:
     """Return `e^x / sum e^x` along a dimension, as PyTorch's `softmax`.
@@ -178,11 +181,11 @@ def _by_kernels(shape: Ints, given: tuple[Array, ...], result: Array, logarithm:
     outer, n, inner = shape
     across = inner > 1
     loops = (softmax_loops if len(given) == 1 else softmax_gradient_loops)(
-        result.dtype.name, across, logarithm
+        between.COMPILED[result.dtype], across, logarithm
     )
     items = outer * -(-inner // host().lanes(result.dtype)) if across else outer
     arrays = (*(array.reshape(-1) for array in given), result.reshape(-1))
-    share(loops, (*arrays, (n, inner)), items, between.threads_for(result.size))
+    share(loops, (*arrays, (n, inner)), items, between.threads_for(result.size, EXPONENTIAL))
 
 
 def _by_loops(arrays: list[Array], target: Array, logarithm: bool) -> None:
