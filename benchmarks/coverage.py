@@ -35,6 +35,7 @@ SHORT = {
     "lax.": "jax.lax.",
     "signal.": "scipy.signal.",
     "ndimage.": "scipy.ndimage.",
+    "special.": "scipy.special.",
     "ops.": "keras.ops.",
     "layers.": "keras.layers.",
 }
@@ -434,6 +435,33 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
         "layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D",
         "global_max_pool, global_max_pool_backward, global_avg_pool, global_avg_pool_backward, "
         "global_lp_pool, global_lp_pool_backward",
+    ),
+    (
+        "scale, shift, residual, activation in one pass",
+        NONE,
+        NONE,
+        NONE,
+        NONE,
+        NONE,
+        "affine: scale, shift, residual, activation; activation_backward",
+    ),
+    (
+        "batch normalisation",
+        "nn.functional.batch_norm",
+        NONE,
+        "BatchNormalization",
+        NONE,
+        "layers.BatchNormalization",
+        "batch_norm, batch_norm_backward",
+    ),
+    (
+        "softmax",
+        "nn.functional.softmax, nn.functional.log_softmax",
+        NONE,
+        "Softmax, LogSoftmax",
+        "special.softmax, special.log_softmax",
+        "ops.softmax, ops.log_softmax",
+        "softmax, softmax_backward, log_softmax, log_softmax_backward",
     ),
     (
         "the plan of a call, printed",

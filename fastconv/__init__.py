@@ -40,6 +40,7 @@ from fastconv.ops.adaptive_pool import (
     adaptive_max_pool3d,
     adaptive_max_pool3d_backward,
 )
+from fastconv.ops.affine import activation_backward, affine
 from fastconv.ops.avg_pool import (
     avg_pool1d,
     avg_pool1d_backward,
@@ -48,6 +49,7 @@ from fastconv.ops.avg_pool import (
     avg_pool3d,
     avg_pool3d_backward,
 )
+from fastconv.ops.batch_norm import batch_norm, batch_norm_backward
 from fastconv.ops.bias_gradient import conv1d_bias, conv2d_bias, conv3d_bias
 from fastconv.ops.columns import col2im, fold, im2col, sliding_windows, unfold
 from fastconv.ops.conv import conv1d, conv2d, conv3d
@@ -136,6 +138,12 @@ from fastconv.ops.quantile_pool import (
     quantile_pool3d_backward,
 )
 from fastconv.ops.separable import separable_conv1d, separable_conv2d, separable_conv3d
+from fastconv.ops.softmax import (
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
 from fastconv.ops.streaming import causal_conv1d
 from fastconv.ops.time_first import conv_tbc
 from fastconv.ops.transposed import (
@@ -176,6 +184,7 @@ __all__ = [
     "Problem",
     "ShapeError",
     "StateError",
+    "activation_backward",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool1d_backward",
     "adaptive_avg_pool2d",
@@ -191,12 +200,15 @@ __all__ = [
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_backward",
     "adaptive_max_pool3d_with_indices",
+    "affine",
     "avg_pool1d",
     "avg_pool1d_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
     "avg_pool3d",
     "avg_pool3d_backward",
+    "batch_norm",
+    "batch_norm_backward",
     "causal_conv1d",
     "col2im",
     "configure",
@@ -249,6 +261,8 @@ __all__ = [
     "local_conv3d",
     "local_conv3d_input",
     "local_conv3d_weight",
+    "log_softmax",
+    "log_softmax_backward",
     "lp_pool1d",
     "lp_pool1d_backward",
     "lp_pool2d",
@@ -294,5 +308,7 @@ __all__ = [
     "separable_conv3d",
     "settings",
     "sliding_windows",
+    "softmax",
+    "softmax_backward",
     "unfold",
 ]

@@ -30,6 +30,8 @@ class Activation:
         What kernels are told; 0 is no activation.
     apply : callable
         Replaces the elements of a floating-point array.
+    slope : callable
+        Returns its derivative, from its results.
     exact : bool
         Whether every correct implementation gives the same bits.
     """
@@ -37,6 +39,7 @@ class Activation:
     name: str
     code: int
     apply: Callable[[Array], None]
+    slope: Callable[[Array], Array]
     exact: bool
 
 
@@ -65,14 +68,39 @@ def _sigmoid(y: Array) -> None:
     np.divide(y, below, out=y)
 
 
+def _of_relu(y: Array) -> Array:
+    factors: Array = y > 0
+    return factors
+
+
+def _of_relu6(y: Array) -> Array:
+    factors: Array = (y > 0) & (y < 6)
+    return factors
+
+
+def _of_leaky_relu(y: Array) -> Array:
+    factors: Array = np.where(y > 0, y.dtype.type(1), y.dtype.type(LEAKY_SLOPE))
+    return factors
+
+
+def _of_tanh(y: Array) -> Array:
+    factors: Array = y.dtype.type(1) - y * y
+    return factors
+
+
+def _of_sigmoid(y: Array) -> Array:
+    factors: Array = (y.dtype.type(1) - y) * y
+    return factors
+
+
 ACTIVATIONS = {
     record.name: record
     for record in (
-        Activation("relu", 1, _relu, exact=True),
-        Activation("relu6", 2, _relu6, exact=True),
-        Activation("leaky_relu", 3, _leaky_relu, exact=True),
-        Activation("tanh", 4, _tanh, exact=False),
-        Activation("sigmoid", 5, _sigmoid, exact=False),
+        Activation("relu", 1, _relu, _of_relu, exact=True),
+        Activation("relu6", 2, _relu6, _of_relu6, exact=True),
+        Activation("leaky_relu", 3, _leaky_relu, _of_leaky_relu, exact=True),
+        Activation("tanh", 4, _tanh, _of_tanh, exact=False),
+        Activation("sigmoid", 5, _sigmoid, _of_sigmoid, exact=False),
     )
 }
 

@@ -39,6 +39,9 @@ from fastconv.ops import (
     transposed,
     with_indices,
 )
+from fastconv.ops import affine as of_channels
+from fastconv.ops import batch_norm as of_batches
+from fastconv.ops import softmax as of_lines
 from fastconv.ops.prepared import PreparedConv
 from fastconv.parameters import IntOrInts, PaddingLike
 from fastconv.plan import settings
@@ -171,6 +174,14 @@ adaptive_max_pool2d_with_indices = _naive(with_indices.adaptive_max_pool2d_with_
 adaptive_max_pool3d_with_indices = _naive(with_indices.adaptive_max_pool3d_with_indices)
 fractional_max_pool2d_with_indices = _naive(with_indices.fractional_max_pool2d_with_indices)
 fractional_max_pool3d_with_indices = _naive(with_indices.fractional_max_pool3d_with_indices)
+activation_backward = _naive(of_channels.activation_backward)
+affine = _naive(of_channels.affine)
+batch_norm = _naive(of_batches.batch_norm)
+batch_norm_backward = _naive(of_batches.batch_norm_backward)
+log_softmax = _naive(of_lines.log_softmax)
+log_softmax_backward = _naive(of_lines.log_softmax_backward)
+softmax = _naive(of_lines.softmax)
+softmax_backward = _naive(of_lines.softmax_backward)
 
 
 def prepare_conv(

@@ -18,6 +18,8 @@ def test_names_by_the_design():
     expected = {"sliding_windows", "im2col", "col2im", "unfold", "fold"}
     expected |= {"causal_conv1d", "prepare_conv", "PreparedConv", "Plan", "Problem"}
     expected |= {"deform_conv2d", "deform_conv2d_backward"}
+    expected |= {f"{kind}softmax{end}" for kind in ("", "log_") for end in ("", "_backward")}
+    expected |= {"affine", "activation_backward", "batch_norm", "batch_norm_backward"}
     expected |= {
         "conv_tbc",
         "fractional_max_pool2d_with_indices",

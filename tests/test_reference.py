@@ -17,6 +17,12 @@ OPERATIONS = sorted(
     - {"deform_conv2d_backward"}  # several plans: tests/ops/test_deform.py
     - {"prepare_conv"}  # returns a callable: tests/ops/test_prepared.py
 )
+BETWEEN = {
+    *("activation_backward", "affine", "batch_norm", "batch_norm_backward"),
+    *("log_softmax", "log_softmax_backward", "softmax", "softmax_backward"),
+}
+"""Functions without plans: tests/ops/test_between.py."""
+OPERATIONS = sorted(set(OPERATIONS) - BETWEEN)
 SPATIAL = {1: (9,), 2: (9, 8), 3: (5, 6, 7)}
 
 
@@ -26,6 +32,8 @@ def arguments(name):
         return (ints(2, 3, 9, 8), 3), {}
     if name in ("col2im", "fold"):
         return (ints(2, 12, 12), (5, 4), (2, 2)), {}
+    if name in BETWEEN:
+        return between(name)
     if name == "conv_tbc":
         return (ints(9, 2, 4), ints(3, 4, 6), ints(6), 1), {}
     if name == "causal_conv1d":
@@ -89,6 +97,16 @@ def arguments(name):
     if kind == "avg_pool_backward":
         return (halves, x.shape, 2), {}
     return (x, 3), {"padding": 1, "ceil_mode": True}
+
+
+def between(name):
+    x, w = ints(2, 3, 9, 8), np.arange(1.0, 4)
+    return {
+        "activation_backward": (x, x, "relu"),
+        "affine": (x, w, w, x),
+        "batch_norm": (x, w, w**2, w, w),
+        "batch_norm_backward": (x, x, w, w**2, w),
+    }.get(name, (x, x, 1) if name.endswith("backward") else (x, 1)), {}
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -15,12 +15,12 @@ import fastconv as F
 from fastconv import DtypeError, FastconvError, ParameterError
 from fastconv.ops.explain import EXPLAINED
 from tests.helpers import ints, same
-from tests.test_reference import OPERATIONS, arguments
+from tests.test_reference import BETWEEN, OPERATIONS, arguments
 
 MOST_BYTES = 2**22
 """Far more than a call on these small arrays needs, far less than a mistake would take."""
 OFFSETS = ints(2, 18, 5, 4) / 4
-COMPUTING = [*OPERATIONS, "deform_conv2d_backward"]
+COMPUTING = [*OPERATIONS, *sorted(BETWEEN), "deform_conv2d_backward"]
 ALL = pytest.mark.parametrize("name", [*COMPUTING, "prepare_conv"])  # which returns a callable
 RESULTS = pytest.mark.parametrize("name", COMPUTING)
 PLANNED = pytest.mark.parametrize("name", sorted(EXPLAINED))

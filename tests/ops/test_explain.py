@@ -12,6 +12,7 @@ from fastconv import DtypeError, ParameterError, PlanError, ShapeError
 from fastconv.ops.deform import DeformGradients
 from fastconv.ops.explain import EXPLAINED
 from tests.helpers import ints
+from tests.test_reference import BETWEEN
 
 
 class Array:
@@ -180,6 +181,7 @@ def test_every_operation_with_a_plan_is_covered():
         "prepare_conv",
         "settings",
         "sliding_windows",
+        *BETWEEN,
     }
     assert set(EXPLAINED) == operations - others
 

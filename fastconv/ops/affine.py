@@ -1,0 +1,240 @@
+"""Scale, shift, residual and activation in one pass: `affine`, and the activation's gradient."""
+
+import numpy as np
+import numpy.typing as npt
+
+from fastconv import activations, memory
+from fastconv.activations import ACTIVATIONS, LEAKY_SLOPE
+from fastconv.dtypes import Array, ready
+from fastconv.errors import ParameterError
+from fastconv.kernels.pool import share
+from fastconv.ops import between
+from fastconv.ops.call import check_shape
+from fastconv.ops.out import write_out
+from fastconv.parameters import Ints
+
+REPEATED = 2**10
+"""Elements along which scales and shifts are repeated where channels alternate."""
+
+
+def affine(
+    input: npt.ArrayLike,
+    scale: npt.ArrayLike | None = None,
+    shift: npt.ArrayLike | None = None,
+    residual: npt.ArrayLike | None = None,
+    *,
+    activation: str | None = None,
+    layout: str = "channels_first",
+    out: Array | None = None,
+) -> Array:
+    """Return `activation(input * scale + shift + residual)`, in one pass over memory.
+
+    A bias and its activation, a normalisation with known statistics, the sum at the end of a
+    residual block: what NumPy needs a pass and an array for each of.
+
+    Parameters
+    ----------
+    input : array_like
+        `(N, C, ...)`, of floats; half precision is computed in float32 and rounded once.
+    scale, shift : array_like, optional
+        `(C,)`.
+    residual : array_like, optional
+        Of the shape of `input`.
+    activation : str, optional
+        "relu", "relu6", "leaky_relu" (slope 0.01), "tanh" or "sigmoid".
+    layout : str
+        "channels_first", or "channels_last" for `(N, ..., C)`.
+    out : numpy.ndarray, optional
+        An array for the result, of its shape and dtype. It may be `input` or `residual` itself,
+        and shares no memory with them otherwise.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the shape of `input`, in the promoted dtype of the arrays; it is `out` if that is given.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense; `out` is then as it was.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> x = np.array([[[1.0, -2.0], [3.0, 4.0]]])
+    >>> F.affine(x, shift=np.array([0.5, -3.5]), activation="relu")
+    array([[[1.5, 0. ],
+            [0. , 0.5]]])
+    """
+    x, a, b, more = between.floats(input=input, scale=scale, shift=shift, residual=residual)
+    name = activations.checked(activation)
+    shape = between.planes(x.shape, layout)
+    for what, array in (("scale", a), ("shift", b)):
+        if array is not None:
+            check_shape(what, array.shape, shape[1:2], "with one element for every channel")
+    if more is not None:
+        check_shape("residual", more.shape, x.shape, "as the input")
+    ones, zeros = np.ones(shape[1], x.dtype), np.zeros(shape[1], x.dtype)
+    numbers = (ones if a is None else a, zeros if b is None else b, ones)
+
+    def compute(y: Array) -> None:
+        solve_affine(shape, x, more, y, numbers, name)
+
+    if out is None:
+        y = memory.empty(x.shape, x.dtype)
+        compute(y)
+        return y
+    # what is read and written place by place may be the same array
+    first, last = (None if array is out else array for array in (x, more))
+    read = {"input": first, "residual": last, "scale": a, "shift": b}
+    return write_out(out, x.shape, x.dtype, compute, **read)
+
+
+def activation_backward(
+    grad_output: npt.ArrayLike, output: npt.ArrayLike, activation: str, *, out: Array | None = None
+) -> Array:
+    """Return the gradient of what an activation was given, from what it returned.
+
+    That is also the gradient of the `residual` of `affine`; of its `shift` it is `conv2d_bias`.
+
+    Parameters
+    ----------
+    grad_output : array_like
+        Gradient of the output, of floats.
+    output : array_like
+        What the activation returned, of the same shape.
+    activation : str
+        "relu", "relu6", "leaky_relu" (slope 0.01), "tanh" or "sigmoid".
+    out : numpy.ndarray, optional
+        An array for the result, of its shape and dtype. It may be `grad_output` or `output`
+        itself, and shares no memory with them otherwise.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the shape of `grad_output`; 0 where a "relu" or "relu6" is at its end.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        If the arguments do not fit each other or make no sense; `out` is then as it was.
+
+    Examples
+    --------
+    >>> import fastconv as F, numpy as np
+    >>> F.activation_backward(np.array([5.0, 7.0]), np.array([0.0, 3.0]), "relu")
+    array([0., 7.])
+    """
+    gy, y = between.floats(grad_output=grad_output, output=output)
+    if activations.checked(activation) is None:
+        raise ParameterError(f"activation: expected one of {tuple(ACTIVATIONS)}, got None")
+    check_shape("output", y.shape, gy.shape, "as grad_output")
+
+    def compute(gx: Array) -> None:
+        _solve_slopes(y.reshape(-1), gy.reshape(-1), gx.reshape(-1), activation)
+
+    if out is None:
+        gx = memory.empty(gy.shape, gy.dtype)
+        compute(gx)
+        return gx
+    first, last = (None if array is out else array for array in (gy, y))
+    return write_out(out, gy.shape, gy.dtype, compute, grad_output=first, output=last)
+
+
+def solve_affine(
+    shape: Ints,
+    x: Array,
+    more: Array | None,
+    y: Array,
+    numbers: tuple[Array, Array, Array],
+    activation: str | None = None,
+) -> None:
+    """Put `activation(x * scale + shift + more * factor)` into y, of planes (N, C, L).
+
+    `y` may be x or more.
+    """
+    dtype, whom = between.working(x.dtype), between.by_whom(x.dtype)
+    if not x.size:
+        return
+    if whom == "compiled":
+        _affine_by_kernels(shape, x, more, y, numbers, activations.code_of(activation))
+        return
+    x, y = x.reshape(shape), y.reshape(shape)
+    more = None if more is None else more.reshape(shape)
+    scale, shift, factor = (each.astype(dtype, copy=False) for each in numbers)
+    solve = _affine_by_loops if whom == "naive" else _affine_by_numpy
+    for part in between.blocks(shape):
+        with between.kept(y[part], dtype) as sums, np.errstate(all="ignore"):
+            added = (
+                np.empty((0, 0, 0), dtype) if more is None else more[part].astype(dtype, copy=False)
+            )
+            solve(x[part].astype(dtype, copy=False), added, sums, scale, shift, factor)
+            if activation is not None:
+                activations.activate(activation, sums)
+
+
+def _affine_by_kernels(
+    shape: Ints,
+    x: Array,
+    more: Array | None,
+    y: Array,
+    numbers: tuple[Array, Array, Array],
+    code: int,
+) -> None:
+    from fastconv.kernels.affine import affine_loops
+
+    outer, channels, length = shape
+    alternate, piece = length == 1, between.PIECE
+    scale, shift, factor = numbers
+    if alternate:
+        repeats = max(1, min(outer, REPEATED // channels))
+        scale, shift, factor = (np.tile(each, repeats) for each in numbers)
+        outer, length, piece = 1, x.size, repeats * channels
+    loops = affine_loops(between.COMPILED[x.dtype], alternate, more is not None)
+    added = np.empty(0, x.dtype) if more is None else more.reshape(-1)
+    items = outer * (1 if alternate else channels) * -(-length // piece)
+    sizes = (outer, length, piece, channels)
+    arrays = (x.reshape(-1), added, y.reshape(-1), scale, shift, factor)
+    share(loops, (*arrays, sizes, code), items, between.threads_for(x.size))
+
+
+def _affine_by_numpy(
+    x: Array, added: Array, y: Array, scale: Array, shift: Array, factor: Array
+) -> None:
+    scale, shift, factor = (each[:, np.newaxis] for each in (scale, shift, factor))  # (C, 1)
+    more = added * factor if added.size else None
+    np.multiply(x, scale, out=y)
+    y += shift
+    if more is not None:
+        y += more
+
+
+def _affine_by_loops(*arrays: Array) -> None:
+    from fastconv.kernels import naive_elementwise
+
+    naive_elementwise.affine(*map(ready, arrays[:2]), arrays[2], *arrays[3:])
+
+
+def _solve_slopes(y: Array, gy: Array, gx: Array, activation: str) -> None:
+    """Multiply gradients by an activation's derivative; all arrays are flat."""
+    dtype, whom = between.working(y.dtype), between.by_whom(y.dtype)
+    if not y.size:
+        return
+    code = activations.code_of(activation)
+    if whom == "compiled":
+        from fastconv.kernels.affine import slope_loops
+
+        items, threads = -(-y.size // between.PIECE), between.threads_for(y.size)
+        arguments = (y, gy, gx, between.PIECE, code)
+        share(slope_loops(between.COMPILED[y.dtype]), arguments, items, threads)
+        return
+    for part in between.blocks(y.shape):
+        with between.kept(gx[part], dtype) as result, np.errstate(all="ignore"):
+            value, gradient = (each[part].astype(dtype, copy=False) for each in (y, gy))
+            if whom == "naive":
+                from fastconv.kernels import naive_elementwise
+
+                slope = dtype.type(LEAKY_SLOPE)
+                naive_elementwise.slopes(ready(value), ready(gradient), result, code, slope)
+            else:
+                np.multiply(ACTIVATIONS[activation].slope(value), gradient, out=result)
