@@ -218,12 +218,6 @@ def _ratio_block(runs: dict[str, str], timed: str) -> str:
     return "\n\n".join([_machine(contents[timed]), _markdown(heads, rows)])
 
 
-def _winograd_block() -> str:
-    """Return the first table that benchmarks/winograd_error.py wrote."""
-    text = (RESULTS / "winograd-error.md").read_text(encoding="utf-8")
-    return text[text.index("\n|") :].strip().split("\n\n")[0]
-
-
 def _summary_block() -> str:
     """Return a table of the means and the least of the ratios to the fastest peer, a row a kind."""
     rows = []
@@ -343,7 +337,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "float64": lambda: _layer_block("forward-float64", brief=True),
     "tiny": lambda: _layer_block("tiny", brief=True),
     "fast": lambda: _ratio_block(_by_threads("fast"), "fast"),
-    "winograd": _winograd_block,
     "input gradients": lambda: _ratio_block(_by_batch("input"), "input"),
     "weight gradients": lambda: _ratio_block(_by_batch("weight"), "weight"),
     "transposed": lambda: _ratio_block(_by_threads("transposed"), "transposed"),

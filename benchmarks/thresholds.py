@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from rich.table import Table
 
 import fastconv
-from fastconv.algorithms import channel_vectors, depthwise, implicit_gemm
+from fastconv.algorithms import (
+    channel_vectors,
+    depthwise,
+    implicit_gemm,
+    winograd_cost,
+    winograd_engine,
+)
 from fastconv.cli.console import console, progress
 from fastconv.cli.layers import Layer, layers
 from fastconv.cli.operands import operands
@@ -52,6 +58,7 @@ LARGE_WINDOWS = (
     "conv forward x=1x1x100000 w=1x1x1001 p=500 float32",
     "conv forward x=1x8x16000 w=8x8x401 p=200 float32",
 )
+WINOGRAD = r"3x3$|conv[345]_|unet"
 THRESHOLDS = (
     Threshold("implicit_gemm", "CHANNEL_BLOCK", (16, 32, 64, 128, 256), r"3x3$|conv[345]_|1x1"),
     Threshold(
@@ -66,6 +73,13 @@ THRESHOLDS = (
     Threshold("channel_vectors", "GAIN", (0, 0.9, 1.0, 1.06, 9), r"[345]\.|conv[1-5]"),
     Threshold("fft", "GAIN", (0, 0.4, 0.6, 0.8, 1, 9), "", lines=LARGE_WINDOWS),
     Threshold("channel_vectors", "PHASES_COST", (1, 1.08, 1.2), r"conv1$|down"),
+    Threshold("winograd_cost", "NEAR_BYTES", (2**18, 2**19, 3 * 2**18, 2**20), WINOGRAD),
+    Threshold("winograd_cost", "MOST_BYTES", (2**20, 3 * 2**20, 6 * 2**20, 12 * 2**20), WINOGRAD),
+    Threshold("winograd_cost", "FEWEST_BLOCKS", (1, 4, 8, 16), WINOGRAD, 2),
+    Threshold("winograd_cost", "TURN_COST", (6.0, 12.0, 18.0, 24.0), WINOGRAD),
+    Threshold("winograd_cost", "POINT_COST", (0.6, 1.2, 2.4), WINOGRAD),
+    Threshold("winograd_cost", "NEAR_COST", (0.0, 0.1, 0.5), WINOGRAD),
+    Threshold("winograd_engine", "LONGEST_SUM", (32, 64, 128, 256), WINOGRAD),
 )
 
 
@@ -114,6 +128,8 @@ def _forget() -> None:
     planner._plan.cache_clear()
     for module in (channel_vectors, depthwise, implicit_gemm):
         module._engine.cache_clear()
+    for cached in (winograd_engine.engine_of, winograd_cost.blocks_of, winograd_cost.cost):
+        cached.cache_clear()
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import fastconv as F
 from fastconv import Problem
-from tests.helpers import NAMES, accepting, all_lines, inputs_of, python, same, solved
+from tests.helpers import EXACT_NAMES, NAMES, accepting, all_lines, inputs_of, python, same, solved
 
 THREADS = 8
 
@@ -23,11 +23,18 @@ def _threads_take_turns_often():
 
 
 def different_problems(name):
-    """Problems of different shapes that an algorithm solves, several of each kind."""
-    chosen, kinds = [], {}
+    """Problems of different shapes that an algorithm solves, several of each kind.
+
+    Of those that are not exact one, as every kernel size is compiled anew.
+    """
+    chosen, kinds, most = [], {}, 4 if name in EXACT_NAMES else 1
     for problem in map(Problem.parse, all_lines()):
         kind = (problem.operation, problem.direction)
-        if name in accepting(problem) and problem.geometry.batch and kinds.get(kind, 0) < 4:
+        if (
+            name in accepting(problem, NAMES)
+            and problem.geometry.batch
+            and kinds.get(kind, 0) < most
+        ):
             kinds[kind] = kinds.get(kind, 0) + 1
             chosen.append(problem)
     return chosen

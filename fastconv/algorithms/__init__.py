@@ -26,13 +26,16 @@ from fastconv.algorithms.position_sums import PositionSums
 from fastconv.algorithms.tapwise import Tapwise
 from fastconv.algorithms.turned_forward import TurnedForward
 from fastconv.algorithms.window_rows import WindowRows
+from fastconv.algorithms.winograd import WINOGRADS
 
 FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(), ImplicitGemm())
 """Compiled convolutions; they solve the gradient of the input too."""
 ALGORITHMS: tuple[Algorithm, ...] = (
     Fft(),
     Dense(),
+    *WINOGRADS,
     *FORWARD,
+    *(TurnedForward((each,), f"turned_{each.name}", exact=False) for each in WINOGRADS),
     TurnedForward(FORWARD),
     DepthwiseSums(),
     PositionDots(),

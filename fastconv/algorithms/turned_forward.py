@@ -23,13 +23,16 @@ from fastconv.problem import Problem
 class TurnedForward:
     """Solve each phase by the first forward algorithm that does not refuse."""
 
-    name = "turned_forward"
-    exact = True
     uses_blas = False
     compiled = True
 
-    def __init__(self, forward: tuple[Algorithm, ...]) -> None:
+    def __init__(
+        self, forward: tuple[Algorithm, ...], name: str = "turned_forward", exact: bool = True
+    ) -> None:
         self._forward = forward
+        self.name = name
+        self.exact = exact
+        self.errors = max(float(getattr(each, "errors", 1)) for each in forward)
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept what a forward algorithm accepts of every phase."""
@@ -41,6 +44,16 @@ class TurnedForward:
             if phase.forward is not None and _solver(phase.forward, self._forward) is None:
                 reasons = (f"{each.name}: {each.rejects(phase.forward)}" for each in self._forward)
                 return f"'{phase.forward}': {'; '.join(reasons)}"
+        return None
+
+    def declines(self, problem: Problem, precision: str) -> str | None:
+        """Return why an algorithm of a phase would not be taken by itself."""
+        for phase in _phases(problem):
+            if phase.forward is not None:
+                declines = getattr(self._solver(phase.forward), "declines", None)
+                reason: str | None = declines and declines(phase.forward, precision)
+                if reason is not None:
+                    return reason
         return None
 
     def fuses_activation(self, problem: Problem) -> bool:

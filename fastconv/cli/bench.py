@@ -2,7 +2,8 @@
 
 import datetime
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +41,7 @@ from fastconv.cli.layers import Layer, layers
 from fastconv.cli.race import Outcome, race
 from fastconv.cli.roofline import peak
 from fastconv.errors import ParameterError
+from fastconv.plan import current_settings
 
 HELP = help_text(
     """Measure the engine against the reference on the layers of known networks.
@@ -72,6 +74,13 @@ class Direction(StrEnum):
         return self in (Direction.POOL, Direction.UNFOLD, Direction.FOLD)
 
 
+class Precision(StrEnum):
+    """What the engine's algorithms may trade for speed."""
+
+    HIGH = "high"
+    FAST = "fast"
+
+
 class Dtype(StrEnum):
     """What the arrays hold."""
 
@@ -92,6 +101,9 @@ def bench(
     batch: Annotated[
         int, typer.Option(min=1, help="Samples at a time, in layers of one sample.")
     ] = 1,
+    precision: Annotated[
+        Precision, typer.Option(help="Of the engine; fast admits larger rounding errors.")
+    ] = Precision.HIGH,
     threads: Annotated[int, typer.Option(min=1, help="Threads of all but the reference.")] = 1,
     peers: Annotated[
         bool, typer.Option("--peers", help="Add PyTorch and ONNX Runtime, if installed.")
@@ -124,8 +136,10 @@ def bench(
     chosen = layers(direction, pattern, dtype, batch)
     out = console()
     contenders = _contenders(out, reference, numpy, peers, prepared=peers or roofline)
-    outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
+    with _precision(precision.value):
+        outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
     title = f"{direction.value}, {chosen[0].problem.dtype.name}, threads: {threads}"
+    title += ", precision: fast" * (precision is Precision.FAST)
     names = _others(contenders, outcomes)
     show(_table(title, outcomes, names, moves=direction.moves))
     out.print("\n".join(_means(outcomes, names)))
@@ -143,6 +157,17 @@ def _fail_if_wrong(out: Console, outcomes: list[Outcome]) -> None:
     if wrong:
         out.print(f"Results differ by more than rounding: {', '.join(wrong)}", style="bold red")
         raise typer.Exit(1)
+
+
+@contextmanager
+def _precision(precision: str) -> Iterator[None]:
+    """Let the engine plan for a precision inside the block, in the whole process."""
+    before = current_settings().precision
+    fastconv.configure(precision=precision)
+    try:
+        yield
+    finally:
+        fastconv.configure(precision=before)
 
 
 def _check(

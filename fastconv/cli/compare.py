@@ -146,7 +146,7 @@ def _failure(
         runs[algorithm.name] += 1
     allowed = 0.0
     if trial.kind == "normal" or not (algorithm.exact and _exact(problem)):
-        allowed = tolerance(problem, expected[0])
+        allowed = tolerance(problem, expected[0], algorithm)
     difference = largest_difference(outputs[0], expected[0])
     reason = f"{allowed:.3g} is allowed"
     if difference <= allowed and problem.indices:

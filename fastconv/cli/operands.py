@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from fastconv.algorithms import Inputs, Outputs
+from fastconv.algorithms import Algorithm, Inputs, Outputs
 from fastconv.dtypes import Array, highest, row_of
 from fastconv.geometry import ConvGeometry
 from fastconv.geometry_special import DeformGeometry, LocalGeometry
@@ -141,16 +141,18 @@ def terms(problem: Problem) -> int:
     return problem.window.taps
 
 
-def tolerance(problem: Problem, expected: Array) -> float:
+def tolerance(problem: Problem, expected: Array, algorithm: Algorithm | None = None) -> float:
     """Return the largest difference that rounding explains, on `normal` data.
 
     The error of a sum grows with the square root of its number of terms and with the size of its
-    partial sums, which is larger than the sum itself where terms cancel.
+    partial sums, which is larger than the sum itself where terms cancel; an algorithm may say that
+    its errors are larger.
     """
     root = math.sqrt(terms(problem))
     finite = expected[np.isfinite(expected)]
     largest = float(np.abs(finite).max(initial=0))
-    return row_of(problem.dtype).tolerance * root * max(root, largest)
+    errors = float(getattr(algorithm, "errors", 1))
+    return errors * row_of(problem.dtype).tolerance * root * max(root, largest)
 
 
 def _shapes(problem: Problem) -> list[tuple[int, ...]]:

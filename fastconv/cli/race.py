@@ -146,10 +146,10 @@ def race(
     errors = {name: relative_error(got, expected) for name, got in results.items() if name != judge}
     largest = float(np.abs(expected).max(initial=0))
     worst = max(errors.get(name, 0.0) for name in OWN)
-    agrees = worst * largest <= tolerance(problem, expected)
+    plan = plan_for(problem)
+    agrees = worst * largest <= tolerance(problem, expected, plan.chosen)
     del results, expected
     _take_turns(calls, best, seconds)
-    plan = plan_for(problem)
     return Outcome(layer, plan.algorithm, plan.scratch_bytes, best, errors, agrees)
 
 

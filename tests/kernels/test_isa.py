@@ -25,6 +25,7 @@ LINES = [
     "conv forward x=2x3x9x11 w=4x3x3x3 p=1 float32",
     "conv forward x=1x5x7x8 w=6x5x3x3 float32",
     "conv forward x=1x5x7x9 w=12x5x3x3 p=1 float32",
+    "conv forward x=2x9x9x11 w=18x9x3x3 p=1 float32",
     "conv forward x=2x6x11x10 w=10x3x3x3 s=2 p=1 g=2 float32",
     "conv forward x=1x2x13x14 w=3x2x3x3 s=2x3 p=2 d=2 float32",
     "conv forward x=1x2x9x9 w=7x2x1x1 s=2 float32",
@@ -38,7 +39,7 @@ LINES = [
     "conv forward x=1x70x4x5 w=4x70x3x3 p=1 float32",
     "conv forward x=2x3x5x6x7 w=8x3x3x3x3 p=1 float32",
     "conv forward x=1x2x6x5x9 w=4x1x2x3x2 s=1x2x3 p=1:0x0x2 d=2x1x1 g=2 float32",
-    "conv forward x=2x3x9x11 w=4x3x3x3 p=1 float64",
+    "conv forward x=2x5x9x11 w=7x5x3x3 p=1 float64",
     "conv forward x=2x3x37 w=8x3x5 p=2:1 d=2 float64",
     "conv forward x=1x4x11x10 w=12x4x3x3 s=2 p=1 float64",
     "conv forward x=1x2x7x6 w=4x1x3x2 s=2x1 p=1x0 g=2 float64",
@@ -49,6 +50,11 @@ LINES = [
     "conv weight_gradient x=2x3x9x20 w=3x1x3x3 s=2 p=1 g=3 float32",
     "conv weight_gradient x=1x4x11x10 w=12x4x3x3 s=2 p=1 float64",
 ]
+INEXACT = {
+    "conv forward x=2x9x9x11 w=18x9x3x3 p=1 float32": ["winograd_4"],
+    "conv forward x=2x5x9x11 w=7x5x3x3 p=1 float64": ["winograd_2"],
+}
+"""What is solved by algorithms that are not exact, too."""
 PROGRAM = """
 import json
 import numpy as np
@@ -68,18 +74,19 @@ def recorded(*arguments):
 
 gemm.conv_loops = recorded
 implicit_gemm.SERIAL_FLOPS = 0
-compiled = [a.name for a in ALGORITHMS if getattr(a, "compiled", False)]
+compiled = [a.name for a in ALGORITHMS if getattr(a, "compiled", False) and a.exact]
 wrong = []
 solutions = 0
 for line in LINES:
     problem = Problem.parse(line)
     inputs = inputs_of(problem)
     (wanted,) = expected(problem, inputs)
-    for name in accepting(problem, compiled):
+    for name in accepting(problem, [*compiled, *INEXACT.get(line, ())]):
         for threads in (1, 3):
             (found,) = solved(problem, inputs, name, threads=threads)
             solutions += 1
-            if not np.array_equal(found, wanted):
+            allowed = 2.0**-20 * np.abs(wanted).max() if line in INEXACT else 0
+            if not (np.abs(found - wanted) <= allowed).all():
                 wrong.append(f"{name}, {threads} threads: {line}")
 widths, fused, tiles = set(), set(), set(LOOPS)
 for loops in tiles:
@@ -104,7 +111,7 @@ def report(request, tmp_path_factory):
     name, features = SETTINGS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
     printed = python(
-        f"LINES = {LINES!r}\n{PROGRAM}",
+        f"LINES, INEXACT = {LINES!r}, {INEXACT!r}\n{PROGRAM}",
         NUMBA_CPU_NAME=name,
         NUMBA_CPU_FEATURES=features,
         FASTCONV_CACHE_DIR=str(folder),
