@@ -30,13 +30,13 @@ from fastconv.algorithms.window_rows import WindowRows
 FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(), ImplicitGemm())
 """Compiled convolutions; they solve the gradient of the input too."""
 ALGORITHMS: tuple[Algorithm, ...] = (
+    DepthwiseSums(),
+    PositionDots(),
+    PositionSums(),
     Fft(),
     Dense(),
     *FORWARD,
     TurnedForward(FORWARD),
-    DepthwiseSums(),
-    PositionDots(),
-    PositionSums(),
     Pointwise(),
     Converted(),
     Im2colGemm(),

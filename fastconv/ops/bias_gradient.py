@@ -160,8 +160,10 @@ def _bias_gradient(
     rank: int, grad_output: npt.ArrayLike, layout: str, acc_dtype: npt.DTypeLike | None
 ) -> Array:
     (gy,) = promoted(grad_output=grad_output)
-    find = bias_problem if acc_dtype is not None else _known_problem
-    problem = find(rank, gy.shape, gy.dtype, layout, acc_dtype)
+    if acc_dtype is None:
+        problem = _known_problem(rank, gy.shape, gy.dtype, layout)
+    else:
+        problem = bias_problem(rank, gy.shape, gy.dtype, layout, acc_dtype)
     ones = _ones(problem.x_shape, gy.dtype)
     return solve(problem, (ones, gy.reshape(problem.y_shape))).reshape(-1)
 
