@@ -31,15 +31,15 @@ from fastconv.algorithms.winograd import WINOGRADS
 FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(), ImplicitGemm())
 """Compiled convolutions; they solve the gradient of the input too."""
 ALGORITHMS: tuple[Algorithm, ...] = (
+    DepthwiseSums(),
+    PositionDots(),
+    PositionSums(),
     Fft(),
     Dense(),
     *WINOGRADS,
     *FORWARD,
     *(TurnedForward((each,), f"turned_{each.name}", exact=False) for each in WINOGRADS),
     TurnedForward(FORWARD),
-    DepthwiseSums(),
-    PositionDots(),
-    PositionSums(),
     Pointwise(),
     Converted(),
     Im2colGemm(),

@@ -82,7 +82,8 @@ class PositionDots:
         samples = batch if whole else engine.samples(limit)
         copy = 0 if engine.in_place else samples * engine.sample_bytes // x.dtype.itemsize
         buffer, adds = memory.empty((copy,), x.dtype), 0
-        buffer.fill(0)  # the padding, which stays as it is
+        if not engine.pads:
+            buffer.fill(0)  # the padding, which stays as it is
         for start in range(0, batch, samples):
             part = slice(start, min(batch, start + samples))
             arrays = (ready(x[part]), ready(gy[part]), gw, buffer)
@@ -102,6 +103,7 @@ class _Engine:
     """Positions of a strip."""
     loops: Any
     split_phases: Any
+    pad_planes: Any
 
     @property
     def geometry(self) -> ConvGeometry:
@@ -111,6 +113,11 @@ class _Engine:
     def in_place(self) -> bool:
         """Whether the input is read where it is."""
         return Phased(self.geometry.axes, 1).is_input
+
+    @cached_property
+    def pads(self) -> bool:
+        """Whether a copy of the input is the input with its padding, of one phase."""
+        return all(axis.stride == 1 for axis in self.geometry.axes)
 
     @cached_property
     def sample_bytes(self) -> int:
@@ -209,6 +216,12 @@ class _Engine:
         """Return the copy of some samples, made in a buffer."""
         lead = MOST_AXES - self.geometry.rank
         ones, zeros = (1,) * lead, (0,) * lead
+        if self.pads:
+            before = (*zeros, *(axis.before for axis in self.geometry.axes))
+            whole = ((*ones, *self.geometry.sizes), (*ones, *copy.sizes), before)
+            planes = x.shape[0] * x.shape[1]
+            share(self.pad_planes, (x.reshape(-1), buffer, *whole), planes, threads)
+            return buffer
         sizes = ((*ones, *self.geometry.sizes), (*ones, *copy.sizes))
         stride = (*ones, *(axis.stride for axis in self.geometry.axes))
         for place, first in copy.copies:
@@ -220,15 +233,14 @@ class _Engine:
 
 @lru_cache(maxsize=512)
 def _engine(problem: Problem) -> _Engine:
-    from fastconv.kernels import dots, phases, target
+    from fastconv.kernels import dots, padding, phases, target
 
     dtype, lanes = problem.dtype, target.host().lanes(problem.dtype)
     tile, widths = _tile(problem)
     most = min(STRIP, LONGEST_SUM * lanes)
     loops = dots.dot_loops(dtype.name, tile.rows, tile.vectors)
-    return _Engine(
-        problem, tile.rows, widths, lanes, most, loops, phases.phase_splitter(dtype.name)
-    )
+    split, pad = phases.phase_splitter(dtype.name), padding.plane_padder(dtype.name)
+    return _Engine(problem, tile.rows, widths, lanes, most, loops, split, pad)
 
 
 def _tile(problem: Problem) -> tuple[Any, tuple[int, ...]]:

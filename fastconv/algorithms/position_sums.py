@@ -21,18 +21,22 @@ from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import share
-from fastconv.lowering.readings import Reading, distances_along, outputs, padded_sizes, windows
+from fastconv.lowering.readings import Reading, outputs, padded_sizes, windows
 from fastconv.lowering.strips import Strip, distances, strips
 from fastconv.lowering.taps import LONGEST_SUM, cheapest_widths
 from fastconv.problem import Problem
 
 MOST_AXES = 3
-STRIP = 2048
-"""Positions of a strip: a panel of gradients stays in the second cache while all tiles use it."""
+STRIP_BYTES = 3 * 2**17
+"""Gradients of a strip of positions: a panel stays in the second cache while all tiles use it."""
+MOST_STRIP = 2**13
+"""Positions of a strip beyond which the table of their places would be large."""
 CHUNK_BYTES = 3 * 2**20
 """Gradients that are packed at a time."""
-ITEMS_PER_THREAD = 8
-"""Items per thread that work is cut into."""
+ITEMS_PER_THREAD = 24
+"""Items per thread that work is cut into: enough to even out threads of unequal speed."""
+PIECES_PER_THREAD = 4
+"""Pieces per thread that packing is cut into."""
 SERIAL_FLOPS = 2**22
 """Work below which handing it over costs more than a second thread saves."""
 PACKING = 0.9
@@ -79,8 +83,6 @@ class PositionSums:
         whole = not problem.conv.padded and x.flags.carray and gy.flags.carray
         samples = batch if whole else engine.samples(limit)
         padded = memory.empty((samples * engine.sample,), x.dtype) if problem.conv.padded else None
-        if padded is not None:
-            padded.fill(0)  # the padding, which stays as it is
         packed = memory.empty((engine.packed_bytes // x.dtype.itemsize,), x.dtype)
         adds = 0
         for start in range(0, batch, samples):
@@ -99,14 +101,14 @@ def issued_vectors(problem: Problem) -> float:
 def _cost(problem: Problem, reading: Reading) -> float:
     from fastconv.kernels import target
 
-    geometry, host = problem.conv, target.host()
+    host = target.host()
     rows, lanes = _rows(reading), host.lanes(problem.dtype)
     widths = cheapest_widths(-(-reading.columns // lanes), target.ROW_TILES[host.name].vectors)
     tiles, columns = -(-len(reading.shifts) // rows), sum(widths) * lanes
-    strip = min(STRIP, geometry.batch * geometry.positions)
+    strip = _strip(problem, widths)
     multiplied = tiles * sum((rows + 0.5) * width + 0.5 for width in widths)
     stored = tiles * (rows * sum(widths) * STORING if reading.turned else columns * TURNING)
-    return multiplied + columns * PACKING + stored / max(1, strip)
+    return multiplied + columns * PACKING + stored / strip
 
 
 def _reading(problem: Problem) -> Reading:
@@ -129,7 +131,7 @@ class _Engine:
     """Positions of a strip."""
     loops: Any
     pack: Any
-    split_phases: Any
+    pad_planes: Any
 
     @property
     def geometry(self) -> ConvGeometry:
@@ -217,13 +219,8 @@ class _Engine:
         """Return the flat input of some samples: itself, or a padded copy."""
         if padded is None:
             return x.reshape(-1)
-        first = 0
-        for axis, step in zip(
-            self.geometry.axes, distances_along(self.sizes, self._between), strict=True
-        ):
-            first += axis.before * step
         planes = x.size // (self.geometry.plane * self._between)
-        share(self.split_phases, (x.reshape(-1), padded[first:], *self._place), planes, threads)
+        share(self.pad_planes, (x.reshape(-1), padded, *self._place), planes, threads)
         return padded
 
     @property
@@ -232,12 +229,13 @@ class _Engine:
         return self.geometry.channels if self.problem.layout == "channels_last" else 1
 
     @cached_property
-    def _place(self) -> tuple[Any, ...]:
-        """Sizes of the input and of its copy, stride, and the only phase, of three axes."""
-        ones = (1,) * (MOST_AXES - self.geometry.rank)
-        sizes = [(*ones, *self.geometry.sizes), (*ones, *self.sizes)]
-        sizes = [(depth, height, width * self._between) for depth, height, width in sizes]
-        return (*sizes, (1,) * MOST_AXES, np.zeros((1, MOST_AXES), np.int64))
+    def _place(self) -> tuple[tuple[int, int, int], ...]:
+        """Sizes of the input and of its copy, and where it lies there, along three axes."""
+        before = tuple(axis.before for axis in self.geometry.axes)
+        lead = MOST_AXES - self.geometry.rank
+        rows = ((1, self.geometry.sizes), (1, self.sizes), (0, before))
+        places = [(*(fill,) * lead, *row) for fill, row in rows]
+        return tuple((depth, height, width * self._between) for depth, height, width in places)
 
     def run(self, samples: int, arrays: tuple[Array, ...], adds: int, threads: int) -> None:
         """Add the strips of some samples; `arrays` are the image, gy, room to pack in, and gw."""
@@ -267,15 +265,17 @@ class _Engine:
         arrays: "tuple[Array, Array, _Table]",
         threads: int,
     ) -> None:
-        """Pack some panels of a strip: the first, and how many."""
+        """Pack some panels of a strip: the first, and how many, each in pieces for the threads."""
         columns, packed, table = arrays
         first, count = part
+        pieces = 1 if threads == 1 else -(-PIECES_PER_THREAD * threads // count)
         if self.reading.by_rows:
-            place = (strip.first, strip.count, first)
-            share(self.pack, (columns, packed, table.words, place), count, threads)
+            place = (strip.first, strip.count, first, pieces)
+            share(self.pack, (columns, packed, table.words, place), count * pieces, threads)
         else:
-            planes = (*_planes(strip, self.geometry.positions), first)
-            share(self.pack, (columns, packed, table.terms, table.words, planes), count, threads)
+            planes = (*_planes(strip, self.geometry.positions), first, pieces)
+            arguments = (columns, packed, table.terms, table.words, planes)
+            share(self.pack, arguments, count * pieces, threads)
 
 
 @dataclass(frozen=True)
@@ -299,17 +299,26 @@ def _planes(strip: Strip, positions: int) -> tuple[int, int, int, int, int]:
 
 @lru_cache(maxsize=512)
 def _engine(problem: Problem) -> _Engine:
-    from fastconv.kernels import phases, target, weights
+    from fastconv.kernels import padding, target, weights
 
-    geometry, dtype, host = problem.conv, problem.dtype, target.host()
+    dtype, host = problem.dtype, target.host()
     reading, lanes, tile = _reading(problem), host.lanes(dtype), target.ROW_TILES[host.name]
     rows = _rows(reading)
     widths = cheapest_widths(-(-reading.columns // lanes), tile.vectors)
     pack = weights.row_packer if reading.by_rows else weights.gradient_packer
-    most = max(1, min(STRIP, geometry.batch * geometry.positions))
+    most = _strip(problem, widths)
     loops = weights.weight_loops(dtype.name, rows, tile.vectors)
-    split = phases.phase_splitter(dtype.name)
-    return _Engine(problem, reading, rows, widths, lanes, most, loops, pack(dtype.name), split)
+    pad = padding.plane_padder(dtype.name)
+    return _Engine(problem, reading, rows, widths, lanes, most, loops, pack(dtype.name), pad)
+
+
+def _strip(problem: Problem, widths: tuple[int, ...]) -> int:
+    """Return the positions of a strip."""
+    from fastconv.kernels import target
+
+    position = max(widths) * target.host().vector_bytes
+    most = min(MOST_STRIP, STRIP_BYTES // position)
+    return max(1, min(most, problem.conv.batch * problem.conv.positions))
 
 
 def _rows(reading: Reading) -> int:

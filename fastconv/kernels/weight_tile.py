@@ -96,20 +96,21 @@ class _WeightTile(ChannelTile):
     def _store_rows(self, totals):
         """Store or add the columns that exist of the rows that do."""
         builder, vectors, count = self.builder, self.vectors, self.shape.vectors
+        firsts = [constant(j * self.shape.lanes) for j in range(count)]
+        masks = [self._masks(vectors, builder.sub(self.columns, first)) for first in firsts]
         for row in range(self.shape.rows):
             exists = builder.icmp_signed("<", constant(row), self.valid)
             target = builder.gep(self.y, [builder.mul(self.ys, constant(row))])
             with cgutils.if_likely(builder, exists):
-                for j in range(count):
-                    first = constant(j * self.shape.lanes)
-                    left = builder.sub(self.columns, first)
-                    self._put(vectors, totals[row * count + j], builder.gep(target, [first]), left)
+                for j, (first, mask) in enumerate(zip(firsts, masks, strict=True)):
+                    self._put(vectors, totals[row * count + j], builder.gep(target, [first]), mask)
 
     def _store_columns(self, totals):
         """Turn rows of columns into columns of rows, and store or add those that exist."""
         builder, lanes, count = self.builder, self.shape.lanes, self.shape.vectors
         width = 1 << (self.shape.rows - 1).bit_length()
         narrow = Vectors(builder, self.shape.dtype, width)
+        masks = self._masks(narrow, self.valid)
         for j in range(count):
             turned = interleaved(builder, totals[j::count])
             for lane in range(lanes):
@@ -118,10 +119,15 @@ class _WeightTile(ChannelTile):
                 with cgutils.if_likely(builder, exists):
                     value = picked(builder, turned, lane, width)
                     target = builder.gep(self.y, [builder.mul(self.ys, channel)])
-                    self._put(narrow, value, target, self.valid)
+                    self._put(narrow, value, target, masks)
 
-    def _put(self, vectors, value, target, count):
-        """Store the first lanes of a vector, or add them to what is there."""
+    def _masks(self, vectors, count):
+        """Return the mask of the first lanes, and that of those where something is added."""
         added = vectors.first_lanes(self.builder.mul(count, self.adds))
+        return vectors.first_lanes(count), added
+
+    def _put(self, vectors, value, target, masks):
+        """Store the lanes of a mask, or add them to what is there."""
+        stored, added = masks
         value = self.builder.fadd(vectors.masked_load(target, added), value)
-        vectors.masked_store(value, target, vectors.first_lanes(count))
+        vectors.masked_store(value, target, stored)

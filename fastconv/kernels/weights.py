@@ -72,23 +72,30 @@ def gradient_packer(dtype_name: str):
 
     It packs gy (samples, channels, positions) as (panels, some samples, some positions, columns),
     zeros beyond a panel's channels. `place`: the first sample, and samples; the first position, how
-    many, and how many a plane has; the first panel. `terms` are the numbers from 0 on.
+    many, and how many a plane has; the first panel; the pieces of each panel, which are items.
+    `terms` are the numbers from 0 on.
     """
     lanes = host().lanes(np.dtype(dtype_name))
     together = min(lanes, MOST_TOGETHER)
     turn = make_turn(np.dtype(dtype_name), lanes, together)
 
     def pack_planes(gy, packed, terms, table, place, first, last):
-        sample, samples, position, count, plane, first_panel = place
-        for number in range(first, last):
+        sample, samples, position, count, plane, first_panel, pieces = place
+        units = samples if samples > 1 else (count + lanes - 1) // lanes
+        for item in range(first, last):
+            number, piece = item // pieces, item % pieces
+            low, high = units * piece // pieces, units * (piece + 1) // pieces
+            start, stop = 0, count
+            if samples == 1:
+                start, stop, low, high = low * lanes, min(count, high * lanes), 0, 1
             g, p = (first_panel + number) // table[2], (first_panel + number) % table[2]
             panel = HEADER_WORDS + p * PANEL_WORDS
             columns, valid = table[panel] * lanes, table[panel + 2]
             channel, target = g * table[1] + table[panel + 1], number * table[3]
-            for s in range(samples):
+            for s in range(low, high):
                 source = ((sample + s) * table[6] + channel) * plane + position
                 for c in range(0, columns, together):
-                    for k in range(0, count, lanes):
+                    for k in range(start, stop, lanes):
                         turn(
                             *(gy, source + c * plane + k, plane, valid - c, count - k),
                             *(packed, target + c, terms, s * count + k, columns),
@@ -102,18 +109,20 @@ def row_packer(dtype_name: str):
     """Return the function that packs gradients whose channels are neighbours.
 
     It packs gy (positions, channels) as (panels, some positions, columns), zeros beyond a panel's
-    channels. `place`: the first position, and how many; the first panel.
+    channels. `place`: the first position, and how many; the first panel; the pieces of each panel,
+    which are items.
     """
     lanes = host().lanes(np.dtype(dtype_name))
 
     def pack_rows(gy, packed, table, place, first, last):
-        position, count, first_panel = place
-        for number in range(first, last):
+        position, count, first_panel, pieces = place
+        for item in range(first, last):
+            number, piece = item // pieces, item % pieces
             g, p = (first_panel + number) // table[2], (first_panel + number) % table[2]
             panel = HEADER_WORDS + p * PANEL_WORDS
             columns, valid = np.uint64(table[panel] * lanes), np.uint64(table[panel + 2])
             channel = g * table[1] + table[panel + 1]
-            for t in range(count):
+            for t in range(count * piece // pieces, count * (piece + 1) // pieces):
                 source = np.uint64((position + t) * table[6] + channel)
                 target = np.uint64(number * table[3]) + np.uint64(t) * columns
                 for c in range(valid):

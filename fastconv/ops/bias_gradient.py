@@ -3,6 +3,8 @@
 It is the weight gradient of a convolution by one tap over an input of ones.
 """
 
+import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ from fastconv.dtypes import Array, promoted
 from fastconv.ops.call import solve
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.problem import Problem
+
+MOST_ONES = 2**18
+"""Elements of an input of ones that are made one by one: no algorithm has to copy them then."""
 
 
 def conv1d_bias(
@@ -147,11 +152,24 @@ def bias_problem(
     )
 
 
+_known_problem = lru_cache(maxsize=1024)(bias_problem)
+"""The same with the usual accumulator; where that is chosen, it may not be hashable."""
+
+
 def _bias_gradient(
     rank: int, grad_output: npt.ArrayLike, layout: str, acc_dtype: npt.DTypeLike | None
 ) -> Array:
     (gy,) = promoted(grad_output=grad_output)
-    problem = bias_problem(rank, gy.shape, gy.dtype, layout, acc_dtype)
-    shape = problem.x_shape
-    ones = np.broadcast_to(np.ones((1, *shape[1:]), gy.dtype), shape)  # one sample's suffice
+    if acc_dtype is None:
+        problem = _known_problem(rank, gy.shape, gy.dtype, layout)
+    else:
+        problem = bias_problem(rank, gy.shape, gy.dtype, layout, acc_dtype)
+    ones = _ones(problem.x_shape, gy.dtype)
     return solve(problem, (ones, gy.reshape(problem.y_shape))).reshape(-1)
+
+
+def _ones(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an input of ones; where it would be large, one sample's in every sample's place."""
+    if math.prod(shape) <= MOST_ONES:
+        return np.ones(shape, dtype)
+    return np.broadcast_to(np.ones((1, *shape[1:]), dtype), shape)

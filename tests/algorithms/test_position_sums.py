@@ -67,8 +67,8 @@ def bits(problem, name, inputs, threads=1, limit=2**26):
 def _small_pieces(monkeypatch):
     for module in MODULES.values():
         monkeypatch.setattr(module, "SERIAL_FLOPS", 0)
-    for module in CUT.values():
-        monkeypatch.setattr(module, "STRIP", 37)
+    for module, name in ((position_sums, "MOST_STRIP"), (position_dots, "STRIP")):
+        monkeypatch.setattr(module, name, 37)
         module._engine.cache_clear()
     monkeypatch.setattr(position_sums, "CHUNK_BYTES", 1)
     monkeypatch.setattr(depthwise_sums, "LONGEST_SUM", 5)
