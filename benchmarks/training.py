@@ -9,12 +9,14 @@ other's threads stop looking out for work. The epoch's time is the sum of the sl
 time by the best slice, which other programs disturbed least. The naive reference takes a step of
 few images, the time of which is multiplied by how many such steps make the epoch: its loops know
 neither caches nor vectors of samples, so that their time grows as the images do. Results go to
-`benchmarks/results/training.json` and `training.md`.
+`benchmarks/results/training.json`, and as a table into the README.
 """
 
 import argparse
+import datetime
 import itertools
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +30,7 @@ from fastconv.cli.console import significant, times
 from fastconv.dtypes import Array
 
 RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parent.parent / "README.md"
 SIDE, CLASSES, RATE, MOMENTUM = 32, 10, 0.01, 0.9
 SLICES = 12
 REFERENCE_IMAGES = 32
@@ -93,11 +96,10 @@ def torch_step(state: dict[str, Any]) -> Step:
 
 
 def measure(images: int, batch_size: int, threads: int) -> dict[str, Any]:
-    """Return seconds of an epoch by each contender."""
+    """Return seconds of an epoch by each contender; the caller sets fastconv's threads."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((images, 1, SIDE, SIDE), np.float32)
     target = rng.integers(0, CLASSES, images)
-    fastconv.configure(threads=threads)
     model, own = own_step()
     contenders: dict[str, Step] = {"fastconv": own}
     try:
@@ -129,6 +131,8 @@ def measure(images: int, batch_size: int, threads: int) -> dict[str, Any]:
     }
     rows["naive reference"] = {"epoch": _reference(x, target) * images / REFERENCE_IMAGES}
     return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "cpu": fastconv.info()["cpu"]["name"],
         "images": images,
         "batch_size": batch_size,
         "threads": threads,
@@ -154,19 +158,22 @@ def _reference(x: Array, target: Array) -> float:
     best, end = float("inf"), time.perf_counter() + REFERENCE_SECONDS
     with fastconv.settings(algorithm="naive"):
         step(x[:REFERENCE_IMAGES], target[:REFERENCE_IMAGES])
-        while time.perf_counter() < end:
+        while True:
             start = time.perf_counter()
             step(x[:REFERENCE_IMAGES], target[:REFERENCE_IMAGES])
-            best = min(best, time.perf_counter() - start)
-    return best
+            stop = time.perf_counter()
+            best = min(best, stop - start)
+            if stop > end:
+                return best
 
 
 def as_markdown(found: dict[str, Any]) -> str:
     """Return a table of the results."""
     own = found["seconds"]["fastconv"]
     lines = [
-        f"LeNet-5, an epoch of {found['images']:,} images 32x32, batches of "
-        f"{found['batch_size']}, threads: {found['threads']}.",
+        f"Measured {found['date'][:10]} on a {found['cpu']}: LeNet-5, an epoch of "
+        f"{found['images']:,} images 32x32, batches of {found['batch_size']}, "
+        f"threads: {found['threads']}.",
         "",
         "| who | seconds an epoch | by the best slice | relative to fastconv |",
         "|---|--:|--:|--:|",
@@ -180,10 +187,17 @@ def as_markdown(found: dict[str, Any]) -> str:
         lines.append(f"| {name} (published) | {seconds:,} | – | {times(seconds / own['epoch'])} |")
     lines += [
         "",
-        f"The naive reference took steps of {found['reference_images']} images; its best time was "
-        "multiplied by the number of such steps in the epoch.",
+        f"fastconv and PyTorch took the epoch in {found['slices']} slices, in turns. The naive "
+        f"reference took steps of {found['reference_images']} images;",
+        "its best time was multiplied by the number of such steps in the epoch.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def written(text: str, found: dict[str, Any]) -> str:
+    """Return the README with the table in its place."""
+    block = re.compile(r"(<!-- training: written by [^\n]*\n).*?(<!-- end of training -->)", re.S)
+    return block.sub(lambda place: f"{place[1]}{as_markdown(found)}{place[2]}", text)
 
 
 def main() -> None:
@@ -192,10 +206,12 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    found = measure(options.images, options.batch_size, options.threads)
+    with fastconv.settings(threads=options.threads):
+        found = measure(options.images, options.batch_size, options.threads)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "training.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "training.md").write_text(as_markdown(found), encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
+    README.write_text(written(text, found), encoding="utf-8")
 
 
 if __name__ == "__main__":

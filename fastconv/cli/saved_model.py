@@ -15,6 +15,8 @@ from fastconv.errors import ParameterError, StateError
 from fastconv.nn import state
 
 ABOUT = "about"
+MOST_FILTERS, MOST_CLASSES = 64, 1000
+"""What a file may ask for: whoever wrote it decides what is allocated."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,11 @@ def load(path: Path) -> tuple[nn.Sequential, Sight]:
         build = BUILDERS[sight.kind]
     except (KeyError, TypeError, ValueError):
         raise StateError(f"model: {path} is no model that fastconv demo saved") from None
-    if not 2 <= sight.side <= SIDE:
+    sizes = (sight.side, sight.filters, len(sight.classes))
+    if not all(isinstance(size, int) for size in sizes) or not 2 <= sight.side <= SIDE:
         raise ParameterError(f"model: {path} says its images are {sight.side} pixels wide")
+    if not 1 <= sight.filters <= MOST_FILTERS or not 2 <= len(sight.classes) <= MOST_CLASSES:
+        raise ParameterError(f"model: {path} says it has {sizes[1:]} filters and classes")
     model = build(sight)
     model.load_state_dict(arrays)
     return model, sight

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fastconv.dtypes import Array
 from fastconv.nn.trainer import History
@@ -36,6 +37,7 @@ def draw_curves(histories: Mapping[str, History], path: Path) -> None:
             axes.plot(numbers, test, color=colour, marker=".", label=label)
             axes.plot(numbers, train, color=colour, linestyle="--", linewidth=1)
         axes.set(xlabel="epoch", title=f"{name} (dashed: of the training data)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)

@@ -28,50 +28,51 @@ def activated(name: str, x: Array, slope: float = LEAKY_SLOPE) -> Array:
 
 def activation_gradient(name: str, y: Array, gy: Array, slope: float = LEAKY_SLOPE) -> Array:
     """Return the gradient of an activation's input, from its output and the gradient of that."""
+    y, gy = ready(y), ready(gy)
     result = memory.empty(gy.shape, gy.dtype)
-    flat_y, flat_gy, flat = (np.ascontiguousarray(a).reshape(-1) for a in (y, gy, result))
+    scratch = np.empty(min(CHUNK, gy.size), y.dtype)
+    flat_y, flat_gy, flat = y.reshape(-1), gy.reshape(-1), result.reshape(-1)
     factor = FACTORS[name]
     for start in range(0, flat.size, CHUNK):
-        part = slice(start, start + CHUNK)
-        np.multiply(factor(flat_y[part], slope), flat_gy[part], out=flat[part])
+        part = slice(start, min(start + CHUNK, flat.size))
+        factors = factor(flat_y[part], slope, scratch[: part.stop - start])
+        np.multiply(factors, flat_gy[part], out=flat[part])
     return result
 
 
-def _of_relu(y: Array, slope: float) -> Array:
-    factors: Array = y > 0
-    return factors
+def _of_relu(y: Array, slope: float, out: Array) -> Array:
+    return np.greater(y, 0, out=out)
 
 
-def _of_relu6(y: Array, slope: float) -> Array:
-    factors: Array = (y > 0) & (y < 6)
-    return factors
+def _of_relu6(y: Array, slope: float, out: Array) -> Array:
+    np.greater(y, 0, out=out)
+    return np.multiply(out, y < 6, out=out)
 
 
-def _of_leaky_relu(y: Array, slope: float) -> Array:
-    factors: Array = np.where(y > 0, y.dtype.type(1), y.dtype.type(slope))
-    return factors
+def _of_leaky_relu(y: Array, slope: float, out: Array) -> Array:
+    out.fill(slope)
+    np.copyto(out, 1, where=y > 0)
+    return out
 
 
-def _of_tanh(y: Array, slope: float) -> Array:
-    factors: Array = y * y
-    np.subtract(1, factors, out=factors)
-    return factors
+def _of_tanh(y: Array, slope: float, out: Array) -> Array:
+    np.multiply(y, y, out=out)
+    return np.subtract(1, out, out=out)
 
 
-def _of_sigmoid(y: Array, slope: float) -> Array:
-    factors: Array = 1 - y
-    factors *= y
-    return factors
+def _of_sigmoid(y: Array, slope: float, out: Array) -> Array:
+    np.subtract(1, y, out=out)
+    return np.multiply(out, y, out=out)
 
 
-FACTORS: dict[str, Callable[[Array, float], Array]] = {
+FACTORS: dict[str, Callable[[Array, float, Array], Array]] = {
     "relu": _of_relu,
     "relu6": _of_relu6,
     "leaky_relu": _of_leaky_relu,
     "tanh": _of_tanh,
     "sigmoid": _of_sigmoid,
 }
-"""Derivatives of the activations, told by their results."""
+"""Derivatives of the activations, told by their results, written into the last argument."""
 
 
 def log_softmax(x: Array, axis: int = 1) -> Array:

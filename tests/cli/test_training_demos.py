@@ -66,6 +66,7 @@ def test_lenet_trains_shows_and_saves(command, tmp_path, quick, few):
 
 
 def test_lenet_goes_on_from_its_checkpoint(command, tmp_path, quick, few, monkeypatch):
+    monkeypatch.setattr(lenet, "_draw", lambda *arguments: None)  # as the other test shows
     options = ("--epochs", "2", "--output", tmp_path)
     code, _, err = command("demo", "lenet", "--resume", *options)
     assert code == 2
@@ -224,6 +225,13 @@ def test_a_saved_model_of_other_shapes_is_refused(tmp_path, reader):
     nn.state.write(tmp_path / "odd.npz", arrays)
     with pytest.raises(nn.state.ShapeError, match=r"fc2\.bias"):
         saved_model.load(tmp_path / "odd.npz")
+    about = str(arrays["about"])
+    for old, new in (('"side": 8', '"side": 9000'), ('"filters": 1', '"filters": 1000000')):
+        assert old in about
+        arrays["about"] = np.array(about.replace(old, new))
+        nn.state.write(tmp_path / "odd.npz", arrays)
+        with pytest.raises(ParameterError, match=r"model: .* says"):
+            saved_model.load(tmp_path / "odd.npz")
     arrays["about"] = np.array('{"kind": "other", "classes": []}')
     nn.state.write(tmp_path / "odd.npz", arrays)
     with pytest.raises(StateError, match="no model"):

@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -100,6 +103,40 @@ def test_training_resumes_to_the_same_bits(tmp_path, monkeypatch, stop, make):
     for name, array in whole.state_dict().items():
         same(again.state_dict()[name], array)
     assert [p.name for p in tmp_path.iterdir()] == ["point.npz"]
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from fastconv import nn
+rng = np.random.default_rng(0)
+x = rng.standard_normal((64, 12)).astype(np.float32)
+first, last = nn.Linear(12, 8, activation="relu", rng=0), nn.Linear(8, 2, rng=2)
+model = nn.Sequential(first, nn.Dropout(rng=1), last)
+def kill(inputs, rng):
+    kill.steps += 1
+    if kill.steps == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return inputs
+kill.steps = 0
+found = nn.fit(model, (x, (x[:, 0] > 0).astype(int)), optimiser=nn.Adam(model), epochs=4, rng=5,
+               batch_size=16, transform=kill, checkpoint=sys.argv[1] or None, checkpoint_every=1)
+print([array.tobytes().hex() for array in model.state_dict().values()], found.epochs[-1]["loss"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_a_process_that_was_killed_goes_on_to_the_same_bits(tmp_path):
+    def run(path, steps):
+        arguments = [sys.executable, "-c", KILLED, str(path), str(steps)]
+        return subprocess.run(arguments, capture_output=True, text=True, check=False)
+
+    whole = run("", 0)
+    assert whole.returncode == 0, whole.stderr
+    killed = run(tmp_path / "point.npz", 7)
+    assert killed.returncode == -signal.SIGKILL
+    resumed = run(tmp_path / "point.npz", 0)
+    assert resumed.stdout == whole.stdout != ""
 
 
 def test_training_that_has_ended_goes_on_for_more_epochs(tmp_path):
