@@ -173,3 +173,45 @@ def test_errors_are_within_4_times_those_of_pytorch(name, shape):
     theirs = array_of(T.conv2d(given(x), given(w), padding=1, groups=groups))
     errors = [np.abs(each.astype(wide) - truth).max() for each in (ours, theirs)]
     assert errors[0] <= 4 * errors[1]
+
+
+ROUNDED = {
+    "adaptive_avg_pool{}d": ((3,), {}),
+    "avg_pool{}d": ((3, 2, 1), {"ceil_mode": True, "count_include_pad": False}),
+    "lp_pool{}d": ((2.0, 3, 2), {}),
+}
+
+
+@RANKS
+@pytest.mark.parametrize("name", HALVES)
+@pytest.mark.parametrize("pool", ROUNDED)
+def test_other_pools_of_halves(rank, name, pool):
+    """No further from the exact result than one rounding, or than PyTorch."""
+    args, how = ROUNDED[pool]
+    x = np.random.default_rng(0).standard_normal((2, 3, *SIZES[rank])).astype(dtype_of(name))
+    ours = of(pool, rank)(x, *args, **how)
+    if rank == 3 and not pool.startswith("adaptive"):  # which PyTorch does not have for halves
+        theirs = ours
+    else:
+        theirs = array_of(of(pool, rank, T)(given(x), *args, **how))
+    exact = of(pool, rank)(x.astype(np.float64), *args, **how)
+    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+    one_rounding = 2.0 ** (-8 if name == "bfloat16" else -11) * np.abs(exact) * 1.001 + 2.0**-25
+    allowed = one_rounding
+    if theirs is not ours:
+        allowed = np.maximum(allowed, np.abs(theirs.astype(np.float64) - exact))
+    assert (np.abs(ours.astype(np.float64) - exact) <= allowed).all()
+
+
+@RANKS
+@pytest.mark.parametrize("name", HALVES)
+def test_places_in_pools_of_halves(rank, name):
+    x = ints(2, 3, *SIZES[rank], dtype=dtype_of(name))
+    got = of("adaptive_max_pool{}d", rank)(x, 3, return_indices=True)
+    expected = of("adaptive_max_pool{}d", rank, T)(given(x), 3, return_indices=True)
+    for one, other in zip(got, expected, strict=True):
+        same(one, array_of(other))
+    values, places = of("max_pool{}d", rank)(x, 2, return_indices=True)
+    sizes = SIZES[rank]
+    back = of("max_unpool{}d", rank, T)(given(values), given(places), 2, output_size=sizes)
+    same(of("max_unpool{}d", rank)(values, places, 2, output_size=sizes), array_of(back))

@@ -86,7 +86,11 @@ def explain(
     described = problem({"dtype": row_of(dtype).dtype, **bound.arguments})
     if isinstance(described, tuple):
         first, *steps = map(plan_for, described)
-        return functools.reduce(lambda before, plan: replace(plan, before=before), steps, first)
+        plan = functools.reduce(lambda before, plan: replace(plan, before=before), steps, first)
+        if function is deform.deform_conv2d_backward:
+            return plan
+        between = separable.bytes_between(first.problem)
+        return replace(plan, scratch_bytes=plan.scratch_bytes + between)
     algorithm = bound.arguments.get("algorithm")
     if function is streaming.causal_conv1d:
         algorithm = streaming.steady_algorithm(described)

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastconv import parameters
+from fastconv import memory, parameters
 from fastconv.dtypes import Array, promoted
 from fastconv.errors import ShapeError
 from fastconv.ops.call import like_input, solve, with_batch
 from fastconv.ops.conv import check_bias
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.parameters import IntOrInts, PaddingLike
-from fastconv.plan import current_settings
+from fastconv.plan import current_settings, plan_for
 from fastconv.problem import Problem
 
 
@@ -294,16 +294,25 @@ def _separable(
     p = p.reshape(whole[1].conv.weight_shape).astype(whole[1].dtype, copy=False)
     b = None if b is None else b.astype(whole[1].dtype, copy=False)
     samples = with_batch(x, rank)
-    y = np.empty(whole[1].y_shape, whole[1].result_dtype)
+    y = memory.empty(whole[1].y_shape, whole[1].result_dtype)
     step = _samples(whole[0])
     for start in range(0, len(samples), step):
         part = samples[start : start + step]
         first, second = separable_problems(rank, part.shape, d.shape, p.shape, *place)
-        y[start : start + step] = solve(second, (solve(first, (part, d, None)), p, b))
+        between = solve(first, (part, d, None))
+        plan_for(second).run((between, p, b), (y[start : start + step],))
     return like_input(y, x.shape, rank)
 
 
+def bytes_between(first: Problem) -> int:
+    """Return what lies between the two steps at a time."""
+    return min(first.conv.batch, _samples(first)) * _sample_bytes(first)
+
+
 def _samples(first: Problem) -> int:
-    """Return how many samples lie between the two steps at a time."""
-    sample = math.prod(first.y_shape[1:]) * first.result_dtype.itemsize
-    return max(1, current_settings().max_scratch_bytes // sample)
+    """Return how many samples lie between the two steps at a time, one at least."""
+    return max(1, current_settings().max_scratch_bytes // _sample_bytes(first))
+
+
+def _sample_bytes(first: Problem) -> int:
+    return math.prod(first.y_shape[1:]) * first.result_dtype.itemsize

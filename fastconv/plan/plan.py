@@ -161,14 +161,10 @@ class Plan:
     def _solve_with_bias(
         self, solve: Callable[[Inputs, Outputs], None], inputs: Inputs, bias: Array, y: Array
     ) -> None:
-        """Add the bias to the sums before they are rounded to the dtype of the result."""
-        kept = self.problem.accumulator
-        sums = y if y.dtype == kept else np.empty(y.shape, kept)
-        solve(inputs, (sums,))
+        """Add the bias to the result; where that is rounded, the algorithm has done so before."""
+        solve(inputs, (y,))
         with np.errstate(all="ignore"):
-            sums += along_channels(bias.astype(kept, copy=False), self.problem)
-        if sums is not y:
-            np.copyto(y, sums, casting="unsafe")
+            y += along_channels(bias, self.problem)
 
     def _solve_padded(self, inputs: Inputs, outputs: Outputs) -> None:
         """Pad a copy of the input, or fold the padding of its gradient back."""
