@@ -23,6 +23,7 @@ from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import hands, share
 from fastconv.lowering.taps import TILE_WORDS, Image, cheapest_widths, tile_table
+from fastconv.lowering.weights import terms_of
 from fastconv.problem import Problem
 
 MOST_AXES = 3
@@ -341,9 +342,11 @@ def _pack_weight(
     threads: int,
 ) -> None:
     count = panels[1] - panels[0]
-    place = (engine.units, groups[0], panels[0], count, geometry.m)
+    terms = terms_of(w, geometry.groups, geometry.rank)
+    arrays = (terms.flat, packed, terms.places(engine.units), terms.steps)
     items = (groups[1] - groups[0]) * count
-    share(engine.pack_panels, (ready(w).reshape(-1), packed, *place), items, threads)
+    place = (groups[0], panels[0], count, geometry.m, geometry.k)
+    share(engine.pack_panels, (*arrays, place), items, threads)
 
 
 def _packed_bias(

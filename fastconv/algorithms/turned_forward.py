@@ -14,7 +14,7 @@ import numpy as np
 from fastconv import memory
 from fastconv.activations import activate
 from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs
-from fastconv.dtypes import Array
+from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.lowering.turned import PhaseAxis, phase_axes
 from fastconv.problem import Problem
@@ -162,7 +162,7 @@ def _solver(forward: Problem, algorithms: tuple[Algorithm, ...]) -> Algorithm | 
 
 def _turned(w: Array, conv: ConvGeometry) -> Array:
     """View the weight (C_out, C // g, *kernel) as (g, C // g, C_out // g, *kernel)."""
-    return w.reshape(conv.groups, conv.m, *w.shape[1:]).swapaxes(1, 2)
+    return ready(w).reshape(conv.groups, conv.m, *w.shape[1:]).swapaxes(1, 2)
 
 
 def _layout(algorithm: Algorithm) -> str:

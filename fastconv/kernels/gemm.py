@@ -19,7 +19,7 @@ from fastconv.kernels.activate import FIRST_FINISHING, finisher
 from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape, make_tile
-from fastconv.kernels.turn import make_turn
+from fastconv.kernels.turn import RUNS_TOGETHER, row_packer
 from fastconv.kernels.widths import any_width
 
 HEADER = (
@@ -97,22 +97,19 @@ def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):
 def panel_packer(dtype_name: str, rows: int):
     """Return the function that packs weights for tiles of `rows`.
 
-    It packs w (groups, m, channels, taps) as (groups, panels, segments, rows), zeros below m, where
-    segments are (blocks of channels, taps, channels of the block) and `units` says where each of
-    channels times taps goes; of the panels in a range, counted from one of a group on.
+    It packs a weight of (groups, m, channels, taps), wherever its terms lie, as (groups, panels,
+    segments, rows), zeros below m, where segments are (blocks of channels, taps, channels of the
+    block) and `depth` are all terms; of the panels in a range, counted from one of a group on.
     """
-    lanes = host().lanes(np.dtype(dtype_name))
-    turn = make_turn(np.dtype(dtype_name), lanes, rows)
+    pack_rows = row_packer(dtype_name, rows)
 
-    def pack_panels(w, packed, units, group, panel, panels, m, first, last):
-        depth = units.size
-        for number in range(first, last):
-            g, p = group + number // panels, panel + number % panels
-            source, valid = (g * m + p * rows) * depth, min(rows, m - p * rows)
-            for k in range(0, depth, lanes):
-                turn(
-                    *(w, source + k, depth, valid, depth - k),
-                    *(packed, number * depth * rows, units, k, rows),
-                )
+    def pack_panels(w, packed, units, steps, shares, first, last):
+        group, panel, panels, m, depth = shares
+        for run in range(0, steps[2], RUNS_TOGETHER):
+            runs = run, min(steps[2], run + RUNS_TOGETHER)
+            for number in range(first, last):
+                g, row = group + number // panels, (panel + number % panels) * rows
+                place = g * steps[0] + row * steps[1], min(rows, m - row)
+                pack_rows(w, *place, packed, number * depth * rows, units, rows, steps, *runs)
 
     return shared(pack_panels, f"{host().name}-{dtype_name}-{rows}")
