@@ -24,6 +24,7 @@ from fastconv.algorithms.pooling import Pooling
 from fastconv.algorithms.position_dots import PositionDots
 from fastconv.algorithms.position_sums import PositionSums
 from fastconv.algorithms.tapwise import Tapwise
+from fastconv.algorithms.transposed_gemm import TransposedGemm
 from fastconv.algorithms.turned_forward import TurnedForward
 from fastconv.algorithms.window_rows import WindowRows
 
@@ -33,6 +34,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Fft(),
     Dense(),
     *FORWARD,
+    TransposedGemm(),
     TurnedForward(FORWARD),
     DepthwiseSums(),
     PositionDots(),

@@ -16,7 +16,7 @@ from fastconv.kernels.channel_tile import make_channel_tile
 from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape
-from fastconv.kernels.turn import RUNS_TOGETHER, row_packer
+from fastconv.kernels.turn import RUNS_TOGETHER, term_packer
 from fastconv.kernels.widths import any_width
 
 HEADER = (
@@ -95,7 +95,7 @@ def column_packer(dtype_name: str):
     """
     lanes = host().lanes(np.dtype(dtype_name))
     together = min(lanes, MOST_TOGETHER)
-    pack_rows = row_packer(dtype_name, together)
+    pack_terms = term_packer(dtype_name, together)
 
     def pack_columns(w, packed, units, steps, table, shares, first, last):
         panels, panel_table, w_first, _ = shares
@@ -110,6 +110,6 @@ def column_packer(dtype_name: str):
                 runs = run, min(steps[2], run + RUNS_TOGETHER)
                 for c in range(0, columns, together):
                     place = source + c * steps[1], valid - c
-                    pack_rows(w, *place, packed, target + c, units, columns, steps, *runs)
+                    pack_terms(w, *place, packed, target + c, units, columns, steps, *runs)
 
     return shared(pack_columns, f"{host().name}-{dtype_name}")

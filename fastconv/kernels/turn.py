@@ -15,12 +15,14 @@ from fastconv.kernels.jit import intrinsic, kernel
 from fastconv.kernels.target import host
 from fastconv.kernels.vector import INT32, Vectors, constant, data_pointer
 
-RUNS_TOGETHER = 32
+AHEAD_BYTES = 512
+"""How far ahead long rows are fetched: they are more than the CPU follows by itself."""
+RUNS_TOGETHER = 8
 """Runs that are packed of many rows before the next: each may be on a page of its own."""
 
 
 @functools.cache
-def row_packer(dtype_name: str, rows: int):
+def term_packer(dtype_name: str, rows: int):
     """Return a function that packs some rows of a weight, zeros where there are not so many.
 
     Its arguments: w, the place of the first row's first term, and how many rows exist; the packed
@@ -32,7 +34,7 @@ def row_packer(dtype_name: str, rows: int):
     lanes = host().lanes(dtype)
     turn, copy = make_turn(dtype, lanes, rows), make_copy(dtype, lanes, rows)
 
-    def pack_rows(w, source, valid, packed, target, units, unit, steps, first, last):
+    def pack_terms(w, source, valid, packed, target, units, unit, steps, first, last):
         _, step, _, run_step, length, ahead = steps
         if length == 1 and step == 1:
             for run in range(first, last):
@@ -45,7 +47,7 @@ def row_packer(dtype_name: str, rows: int):
                         *(packed, target, units, run * length + k, unit),
                     )
 
-    return kernel(pack_rows, f"{host().name}-{dtype_name}-{rows}", inline=True)
+    return kernel(pack_terms, f"{host().name}-{dtype_name}-{rows}", inline=True)
 
 
 def make_turn(dtype: np.dtype, lanes: int, rows: int):
