@@ -24,6 +24,7 @@ from fastconv.algorithms.pooling import Pooling
 from fastconv.algorithms.position_dots import PositionDots
 from fastconv.algorithms.position_sums import PositionSums
 from fastconv.algorithms.tapwise import Tapwise
+from fastconv.algorithms.transposed_gemm import TransposedGemm
 from fastconv.algorithms.turned_forward import TurnedForward
 from fastconv.algorithms.window_rows import WindowRows
 from fastconv.algorithms.winograd import WINOGRADS
@@ -38,6 +39,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Dense(),
     *WINOGRADS,
     *FORWARD,
+    TransposedGemm(),
     *(TurnedForward((each,), f"turned_{each.name}", exact=False) for each in WINOGRADS),
     TurnedForward(FORWARD),
     Pointwise(),

@@ -30,6 +30,7 @@ from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import hands, share
 from fastconv.lowering.taps import LONGEST_SUM, cheapest_widths
+from fastconv.lowering.weights import terms_of
 from fastconv.problem import Problem
 
 MOST_POSITIONS = 2**16
@@ -209,8 +210,9 @@ class _Engine:
 
     def pack(self, w: Array, packed: Array, part: Part, threads: int) -> None:
         """Pack some panels."""
-        terms = np.arange(self.geometry.k, dtype=np.int64)
-        arrays = (ready(w).reshape(-1), packed, terms, self.table, (*part, 0))
+        terms = terms_of(w, self.geometry.groups, self.geometry.rank)
+        units = terms.places(np.arange(self.geometry.k, dtype=np.int64))
+        arrays = (terms.flat, packed, units, terms.steps, self.table, (*part, 0))
         share(self.pack_columns, arrays, self.geometry.groups * part[0], threads)
 
     def cut(self, samples: int, part: Part, threads: int) -> tuple[int, tuple[int, ...]]:

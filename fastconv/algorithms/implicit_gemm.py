@@ -22,7 +22,8 @@ from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import hands, share
-from fastconv.lowering.taps import TILE_WORDS, Image, cheapest_widths, tile_table
+from fastconv.lowering.taps import TILE_WORDS, Image, Target, cheapest_widths, tile_table
+from fastconv.lowering.weights import terms_of
 from fastconv.problem import Problem
 
 MOST_AXES = 3
@@ -153,8 +154,11 @@ def issued_vectors(problem: Problem) -> float:
 
 
 @dataclass(frozen=True)
-class _Engine:
-    """What depends on the problem only: tables, tile, strides."""
+class Engine:
+    """What depends on the problem only: tables, tile, strides.
+
+    With a step, a position has so many elements in the output, of as many rows of a tile.
+    """
 
     geometry: ConvGeometry
     image: Image
@@ -167,11 +171,12 @@ class _Engine:
     slack: int
     copies: bool
     itemsize: int
+    step: int = 1
 
     @property
     def panels(self) -> int:
-        """Panels of `rows` output channels in a group."""
-        return -(-self.geometry.m // self.rows)
+        """Panels of output channels in a group."""
+        return -(-self.geometry.m // (self.rows // self.step))
 
     @property
     def panel_elements(self) -> int:
@@ -257,17 +262,26 @@ class _Engine:
 
 
 @lru_cache(maxsize=512)
-def _engine(problem: Problem) -> _Engine:
-    from fastconv.kernels import gemm, phases, target
+def _engine(problem: Problem) -> Engine:
+    from fastconv.kernels import target
 
-    geometry, dtype, host = problem.conv, problem.dtype, target.host()
-    image, tile = Image(geometry.axes), target.tile_for(problem.dtype, problem.conv.m)
-    lanes = host.lanes(dtype)
+    streams = _streams(problem, target.host().lanes(problem.dtype))
+    return engine_of(problem, Target(problem.conv.axes[-1].out), problem.conv.positions, streams)
+
+
+def engine_of(problem: Problem, target: Target, plane: int, streams: bool = False) -> Engine:
+    """Return the engine of a forward problem whose results go to planes of so many elements."""
+    from fastconv.kernels import gemm, phases
+    from fastconv.kernels.target import host, tile_for
+
+    geometry, dtype, step = problem.conv, problem.dtype, target.step
+    image, tile = Image(geometry.axes), tile_for(problem.dtype, problem.conv.m, step)
+    lanes, masked = host().lanes(dtype), host().masked_loads
     channels = geometry.channels // geometry.groups
-    words = tile_table(image, channels, CHANNEL_BLOCK, lanes, tile.vectors, gemm.HEADER_WORDS)
+    shape = (lanes, tile.vectors, gemm.HEADER_WORDS)
+    words = tile_table(image, channels, CHANNEL_BLOCK, *shape, target)
     tiles = (int(words[3]) - gemm.HEADER_WORDS) // TILE_WORDS
-    copies = not image.is_input or not host.masked_loads
-    slack = 0 if host.masked_loads else image.elements + tile.vectors[0] * lanes
+    slack = 0 if masked else image.elements + tile.vectors[0] * lanes
     header = {
         "tiles": tiles,
         "channels": channels,
@@ -276,16 +290,26 @@ def _engine(problem: Problem) -> _Engine:
         "x_start": slack,
         "x_channel": image.elements,
         "x_sample": geometry.channels * image.elements,
-        "y_channel": geometry.positions,
-        "y_sample": geometry.out_channels * geometry.positions,
+        "y_channel": plane,
+        "y_sample": geometry.out_channels * plane,
         "activation": code_of(problem.activation),
-        "stream": int(_streams(problem, lanes)),
+        "stream": int(streams),
     }
     table = np.concatenate([np.array([header[name] for name in gemm.HEADER], np.int64), words])
-    loops = gemm.conv_loops(dtype.name, tile.rows, tile.vectors)
-    pack, split = gemm.panel_packer(dtype.name, tile.rows), phases.phase_splitter(dtype.name)
-    made = (tile.rows, table, tiles, loops, pack, split, slack, copies, dtype.itemsize)
-    return _Engine(geometry, image, *made)
+    return Engine(
+        geometry,
+        image,
+        tile.rows,
+        table,
+        tiles,
+        gemm.conv_loops(dtype.name, tile.rows, tile.vectors, step),
+        gemm.panel_packer(dtype.name, tile.rows, step),
+        phases.phase_splitter(dtype.name),
+        slack,
+        not (image.is_input and masked),
+        dtype.itemsize,
+        step,
+    )
 
 
 def _streams(problem: Problem, lanes: int) -> bool:
@@ -315,7 +339,7 @@ def _chunk(problem: Problem) -> tuple[int, int]:
     return groups, max(1, min(engine.panels, most))
 
 
-def _weights(problem: Problem, engine: _Engine, w: Array | Packed, threads: int) -> Any:
+def _weights(problem: Problem, engine: Engine, w: Array | Packed, threads: int) -> Any:
     """Yield ranges of groups and panels and their packed weights."""
     geometry = problem.conv
     if isinstance(w, Packed):
@@ -332,7 +356,7 @@ def _weights(problem: Problem, engine: _Engine, w: Array | Packed, threads: int)
 
 
 def _pack_weight(
-    engine: _Engine,
+    engine: Engine,
     geometry: ConvGeometry,
     w: Array,
     groups: tuple[int, int],
@@ -341,13 +365,15 @@ def _pack_weight(
     threads: int,
 ) -> None:
     count = panels[1] - panels[0]
-    place = (engine.units, groups[0], panels[0], count, geometry.m)
+    terms = terms_of(w, geometry.groups, geometry.rank)
+    arrays = (terms.flat, packed, terms.places(engine.units), terms.steps)
     items = (groups[1] - groups[0]) * count
-    share(engine.pack_panels, (ready(w).reshape(-1), packed, *place), items, threads)
+    place = (groups[0], panels[0], count, geometry.m, geometry.k)
+    share(engine.pack_panels, (*arrays, place), items, threads)
 
 
 def _packed_bias(
-    engine: _Engine, geometry: ConvGeometry, b: Array | None, dtype: np.dtype[Any]
+    engine: Engine, geometry: ConvGeometry, b: Array | None, dtype: np.dtype[Any]
 ) -> Array:
     """Return the bias as (groups, panels, rows), zeros below each group's last channel."""
     rows = engine.panels * engine.rows

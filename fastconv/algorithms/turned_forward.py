@@ -8,16 +8,21 @@ the input, written to elements a stride apart. No zeros are put in between, so n
 import itertools
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
 from fastconv import memory
 from fastconv.activations import activate
 from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs
-from fastconv.dtypes import Array
-from fastconv.geometry import ConvGeometry
-from fastconv.lowering.turned import PhaseAxis, phase_axes
+from fastconv.dtypes import Array, ready
+from fastconv.geometry import Axis, ConvGeometry
+from fastconv.kernels.pool import share
+from fastconv.lowering.turned import PhaseAxis, phase_axes, rows_of
 from fastconv.problem import Problem
+
+SERIAL_ELEMENTS = 2**17
+"""Results below which handing it over costs more than a second thread saves."""
 
 
 class TurnedForward:
@@ -40,6 +45,8 @@ class TurnedForward:
             return f"solves conv input_gradient, not {problem.operation} {problem.direction}"
         if problem.not_compiled is not None:
             return problem.not_compiled
+        if all(map(_one_window, problem.conv.axes)):
+            return "one window is the weight as it lies in memory: there is nothing to turn"
         for phase in _phases(problem):
             if phase.forward is not None and _solver(phase.forward, self._forward) is None:
                 reasons = (f"{each.name}: {each.rejects(phase.forward)}" for each in self._forward)
@@ -69,13 +76,15 @@ class TurnedForward:
         return True
 
     def scratch(self, problem: Problem, limit: int) -> int:
-        """Count the largest phase of one sample or more, and what its algorithm needs."""
+        """Count the largest phases of one sample or more, and what their algorithms need."""
         needed = 0
-        for phase in _phases(problem):
-            if phase.forward is not None:
-                solver = self._solver(phase.forward)
-                own = _copied(phase, solver, _samples(phase, solver, limit))
-                needed = max(needed, own + solver.scratch(phase.forward, max(0, limit - own)))
+        for phases in _together(problem):
+            own = self._copied(phases, self._samples(phases, limit))
+            rest = max(0, limit - own)
+            for phase in phases:
+                if phase.forward is not None:
+                    inner = self._solver(phase.forward).scratch(phase.forward, rest)
+                    needed = max(needed, own + inner)
         return needed
 
     def run(
@@ -88,20 +97,77 @@ class TurnedForward:
             return
         bias = rest[0] if rest else None
         turned = _turned(w, problem.conv)
-        for phase in _phases(problem):
-            target = gx[(slice(None), slice(None), *phase.elements)]
-            if phase.forward is None:
-                _fill(target, bias, problem.activation)
-                continue
-            solver = self._solver(phase.forward)
-            weight = turned[(slice(None), slice(None), slice(None), *phase.taps)]
-            samples = _samples(phase, solver, limit)
-            rest_limit = limit - _copied(phase, solver, samples)
+        for phases in _together(problem):
+            samples = self._samples(phases, limit)
+            left = limit - self._copied(phases, samples)
             for start in range(0, problem.conv.batch, samples):
                 part = slice(start, min(start + samples, problem.conv.batch))
-                forward = _with_batch(phase.forward, part.stop - start)
-                arrays = (gy[part], weight, bias)
-                _solve(solver, forward, arrays, target[part], rest_limit, threads)
+                arrays = (gy[part], turned, bias)
+                if len(phases) == 1:
+                    self._solve(phases[0], arrays, gx[part], left, threads)
+                else:
+                    self._solve_pair(phases, arrays, gx[part], left, threads)
+
+    def _solve(self, phase: "_Phase", inputs: Inputs, gx: Array, limit: int, threads: int) -> None:
+        """Solve a phase into the elements of the gradient that it has."""
+        target = gx[(slice(None), slice(None), *phase.elements)]
+        if phase.forward is None:
+            _fill(target, inputs[2], phase.activation)
+            return
+        last = _layout(self._solver(phase.forward)) == "channels_last"
+        place = _channels_last(target) if last else target
+        y = place if place.flags.carray else memory.empty(place.shape, place.dtype)
+        self._solve_into(phase, inputs, y, limit, threads)
+        if y is not place:
+            place[...] = y
+
+    def _solve_pair(
+        self, phases: tuple["_Phase", ...], inputs: Inputs, gx: Array, limit: int, threads: int
+    ) -> None:
+        """Solve both phases of a row, and write them together."""
+        from fastconv.kernels.spread import pair_spreader
+
+        found = []
+        for phase in phases:
+            counts = (axis.count for axis in phase.axes)
+            found.append(memory.empty((*gx.shape[:2], *counts), gx.dtype))
+            self._solve_into(phase, inputs, found[-1], limit, threads)
+        outer, columns = phases[0].axes[:-1], tuple(phase.axes[-1].count for phase in phases)
+        sizes = gx.shape[2:]
+        rows = np.array(rows_of(sizes, outer), np.int64)
+        arrays = (*(y.reshape(-1) for y in found), gx.reshape(-1), prod(sizes), rows, columns)
+        threads = threads if gx.size >= SERIAL_ELEMENTS else 1
+        share(pair_spreader(gx.dtype.name), arrays, gx.shape[0] * gx.shape[1], threads)
+
+    def _solve_into(
+        self, phase: "_Phase", inputs: Inputs, y: Array, limit: int, threads: int
+    ) -> None:
+        gy, turned, bias = inputs
+        if phase.forward is None:
+            return
+        solver, forward = self._solver(phase.forward), _with_batch(phase.forward, gy.shape[0])
+        last = _layout(solver) == "channels_last"
+        weight = turned[(slice(None), slice(None), slice(None), *phase.taps)]
+        x = _channels_last(gy) if last else gy
+        solver.run(forward, (x, weight, bias), (y,), limit, threads)
+
+    def _samples(self, phases: tuple["_Phase", ...], limit: int) -> int:
+        """Return how many samples are solved at a time."""
+        one = self._copied(phases, 1)
+        return phases[0].batch if not one else max(1, min(phases[0].batch, limit // 2 // one))
+
+    def _copied(self, phases: tuple["_Phase", ...], samples: int) -> int:
+        """Return the bytes of what is copied of some samples: phases, and the input transposed."""
+        total = 0
+        for phase in phases:
+            if phase.forward is not None:
+                conv = phase.forward.conv
+                native = _layout(self._solver(phase.forward)) == phase.forward.layout
+                elements = 0 if native else conv.channels * conv.plane
+                if not (native and phase.whole):
+                    elements += conv.out_channels * conv.positions
+                total += elements * phase.forward.dtype.itemsize
+        return samples * total
 
     def solvers(self, problem: Problem) -> tuple[str, ...]:
         """Return the names of the algorithms that solve the phases."""
@@ -121,6 +187,8 @@ class _Phase:
 
     axes: tuple[PhaseAxis, ...]
     forward: Problem | None
+    batch: int
+    activation: str | None
 
     @property
     def elements(self) -> tuple[slice, ...]:
@@ -138,11 +206,26 @@ class _Phase:
 
 @lru_cache(maxsize=512)
 def _phases(problem: Problem) -> tuple[_Phase, ...]:
-    conv = problem.conv
+    conv, activation = problem.conv, problem.activation
     return tuple(
-        _Phase(axes, _forward(problem, axes))
+        _Phase(axes, _forward(problem, axes), conv.batch, activation)
         for axes in itertools.product(*map(phase_axes, conv.axes))
     )
+
+
+@lru_cache(maxsize=512)
+def _together(problem: Problem) -> tuple[tuple[_Phase, ...], ...]:
+    """Return the phases, both of a row together where they can be written so."""
+    phases, last = _phases(problem), problem.conv.axes[-1]
+    if problem.layout == "channels_last" or last.stride != 2 or last.size == 1:
+        return tuple((phase,) for phase in phases)
+    groups: list[tuple[_Phase, ...]] = []
+    for pair in zip(phases[::2], phases[1::2], strict=True):
+        if any(phase.forward is None for phase in pair):
+            groups += [(phase,) for phase in pair]
+        else:
+            groups.append(pair)
+    return tuple(groups)
 
 
 def _forward(problem: Problem, axes: tuple[PhaseAxis, ...]) -> Problem | None:
@@ -175,42 +258,15 @@ def _solver(forward: Problem, algorithms: tuple[Algorithm, ...]) -> Algorithm | 
 
 def _turned(w: Array, conv: ConvGeometry) -> Array:
     """View the weight (C_out, C // g, *kernel) as (g, C // g, C_out // g, *kernel)."""
-    return w.reshape(conv.groups, conv.m, *w.shape[1:]).swapaxes(1, 2)
+    return ready(w).reshape(conv.groups, conv.m, *w.shape[1:]).swapaxes(1, 2)
 
 
 def _layout(algorithm: Algorithm) -> str:
     return getattr(algorithm, "layout", "channels_first")
 
 
-def _copied(phase: _Phase, solver: Algorithm, samples: int) -> int:
-    """Return the bytes of what is copied of some samples: a phase, and the input if transposed."""
-    if phase.forward is None:
-        return 0
-    conv, native = phase.forward.conv, _layout(solver) == phase.forward.layout
-    elements = 0 if native else conv.channels * conv.plane
-    if not (native and phase.whole):
-        elements += conv.out_channels * conv.positions
-    return samples * elements * phase.forward.dtype.itemsize
-
-
-def _samples(phase: _Phase, solver: Algorithm, limit: int) -> int:
-    """Return how many samples are solved at a time."""
-    batch = 1 if phase.forward is None else phase.forward.conv.batch
-    one = _copied(phase, solver, 1)
-    return batch if not one else max(1, min(batch, limit // 2 // one))
-
-
-def _solve(
-    solver: Algorithm, forward: Problem, inputs: Inputs, target: Array, limit: int, threads: int
-) -> None:
-    """Solve a phase into a view (N, C, ...) of the gradient."""
-    x, w, bias = inputs
-    last = _layout(solver) == "channels_last"
-    place = _channels_last(target) if last else target
-    y = place if place.flags.carray else memory.empty(place.shape, place.dtype)
-    solver.run(forward, (_channels_last(x) if last else x, w, bias), (y,), limit, threads)
-    if y is not place:
-        place[...] = y
+def _one_window(axis: Axis) -> bool:
+    return axis.kernel == axis.size and axis.dilation == axis.out == 1 and not axis.padded
 
 
 def _channels_last(array: Array) -> Array:

@@ -32,6 +32,7 @@ from fastconv.cli.contenders import (
     PREPARED,
     PURE_NUMPY,
     REFERENCE,
+    TRANSPOSED_PEERS,
     WINDOW_VIEW,
     Contender,
     own_threads,
@@ -64,6 +65,7 @@ class Direction(StrEnum):
     INPUT = "input"
     WEIGHT = "weight"
     TINY = "tiny"
+    TRANSPOSED = "transposed"
     POOL = "pool"
     UNFOLD = "unfold"
     FOLD = "fold"
@@ -95,7 +97,9 @@ def bench(
     ] = "",
     direction: Annotated[
         Direction,
-        typer.Option(help="Convolutions forward, their gradients, tiny ones; pools; columns."),
+        typer.Option(
+            help="Convolutions forward, their gradients, tiny or transposed ones; pools; columns."
+        ),
     ] = Direction.FORWARD,
     dtype: Annotated[Dtype, typer.Option(help="What the arrays hold.")] = Dtype.FLOAT32,
     batch: Annotated[
@@ -135,7 +139,9 @@ def bench(
     _check(direction, roofline, json_file, plot_file)
     chosen = layers(direction, pattern, dtype, batch)
     out = console()
-    contenders = _contenders(out, reference, numpy, peers, prepared=peers or roofline)
+    others = TRANSPOSED_PEERS if direction is Direction.TRANSPOSED else PEERS
+    among = others if peers else ()
+    contenders = _contenders(out, reference, numpy, among, prepared=peers or roofline)
     with _precision(precision.value):
         outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
     title = f"{direction.value}, {chosen[0].problem.dtype.name}, threads: {threads}"
@@ -184,17 +190,17 @@ def _check(
 
 
 def _contenders(
-    out: Console, reference: bool, numpy: bool, peers: bool, prepared: bool
+    out: Console, reference: bool, numpy: bool, peers: tuple[Contender, ...], prepared: bool
 ) -> list[Contender]:
     """Return who takes part, the one that the others are compared with first."""
     chosen: list[Contender] = [REFERENCE] if reference else []
     chosen += [WINDOW_VIEW, PURE_NUMPY, ENGINE] if numpy else [ENGINE]
     chosen += [PREPARED] if prepared else []
     if peers:
-        found = {peer.name: peer.available() for peer in PEERS}
+        found = {peer.name: peer.available() for peer in peers}
         words = [f"{name} {'found' if there else 'not installed'}" for name, there in found.items()]
         out.print(f"Peers: {', '.join(words)}.")
-        chosen += [peer for peer in PEERS if found[peer.name]]
+        chosen += [peer for peer in peers if found[peer.name]]
     return chosen
 
 

@@ -15,10 +15,13 @@ DIRECTIONS: dict[str, Direction] = {
     "input": "input_gradient",
     "weight": "weight_gradient",
     "tiny": "forward",
+    "transposed": "input_gradient",
 }
 COLUMNS: dict[str, Direction] = {"unfold": "forward", "fold": "input_gradient"}
 CHOICES = (*DIRECTIONS, "pool", *COLUMNS)
-"""What `layers` takes as its direction: one of a convolution's, "tiny" ones, "pool", or columns."""
+"""What `layers` takes as its direction: one of a convolution's, one of `TABLES`, or columns."""
+TABLES = {"pool": "pooling", "tiny": "tiny", "transposed": "transposed"}
+"""The tables of those that are not convolutions."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ def layers(
     ----------
     direction : str
         "forward", "input" or "weight" for convolutions, "tiny" for those forward in which a call
-        itself is what takes time, "pool" for pools, "unfold" and "fold" for the columns of
-        convolutions in two dimensions.
+        itself is what takes time, "transposed" for transposed ones forward, "pool" for pools,
+        "unfold" and "fold" for the columns of convolutions in two dimensions.
     pattern : str
         Regular expression searched for in the names; all of them by default.
     dtype : str
@@ -88,7 +91,7 @@ def _columns(convolutions: list[Layer], direction: Direction) -> list[Layer]:
 def _entries(direction: str) -> list[dict[str, Any]]:
     text = files("fastconv.cli").joinpath("data", "layers.json").read_text(encoding="utf-8")
     table: dict[str, list[dict[str, Any]]] = json.loads(text)
-    return table[{"pool": "pooling", "tiny": "tiny"}.get(direction, "convolution")]
+    return table[TABLES.get(direction, "convolution")]
 
 
 def _batched(entries: list[dict[str, Any]], batch: int) -> list[dict[str, Any]]:
@@ -105,18 +108,27 @@ def _layer(entry: dict[str, Any], direction: str, dtype: str) -> Layer:
     sizes = tuple(entry["spatial"])
     rank = len(sizes)
     groups = entry.get("groups", 1)
+    channels, outputs = "in_channels", "out_channels"
+    if direction == "pool":
+        channels = "channels"
+    elif direction == "transposed":  # the gradient of a convolution with the roles exchanged
+        channels, outputs = outputs, channels
+        sizes = tuple(
+            (size - 1) * entry["stride"] + kernel - 2 * entry["padding"]
+            for size, kernel in zip(sizes, entry["kernel"], strict=True)
+        )
     kinds: dict[str, Operation] = {"max": "max_pool", "avg": "avg_pool"}
     draft = Draft(
         kinds[entry["kind"]] if direction == "pool" else "conv",
         DIRECTIONS.get(direction, "forward"),
         entry["batch"],
-        entry["channels" if direction == "pool" else "in_channels"] // groups,
+        entry[channels] // groups,
         sizes,
         tuple(entry["kernel"]),
         (entry["stride"],) * rank,
         ((entry["padding"],) * 2,) * rank,
         (entry.get("dilation", 1),) * rank,
-        outputs=entry.get("out_channels", 1) // groups,
+        outputs=entry.get(outputs, 1) // groups,
         groups=groups,
         dtype=dtype,
     )

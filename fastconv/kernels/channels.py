@@ -16,7 +16,7 @@ from fastconv.kernels.channel_tile import make_channel_tile
 from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape
-from fastconv.kernels.turn import make_turn
+from fastconv.kernels.turn import RUNS_TOGETHER, term_packer
 from fastconv.kernels.widths import any_width
 
 HEADER = (
@@ -90,28 +90,26 @@ def channel_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
 def column_packer(dtype_name: str):
     """Return the function that packs weights for tiles of channels.
 
-    It packs w (groups, m, k) as (groups, panels, k, columns), zeros beyond m, of the panels in a
-    range, counted over all groups; `terms` are the numbers 0 to k - 1.
+    It packs a weight of (groups, m, k), wherever its terms lie, as (groups, panels, k, columns),
+    zeros beyond m, of the panels in a range, counted over all groups; `units` says where each goes.
     """
     lanes = host().lanes(np.dtype(dtype_name))
     together = min(lanes, MOST_TOGETHER)
-    turn = make_turn(np.dtype(dtype_name), lanes, together)
+    pack_terms = term_packer(dtype_name, together)
 
-    def pack_columns(w, packed, terms, table, shares, first, last):
+    def pack_columns(w, packed, units, steps, table, shares, first, last):
         panels, panel_table, w_first, _ = shares
-        m, group_size = table[2], table[10]
-        depth = terms.size
+        group_size = table[10]
         for number in range(first, last):
             g, p = number // panels, number % panels
             panel = panel_table + p * PANEL_WORDS
             columns, valid = table[panel] * lanes, table[panel + 3]
-            source = (g * m + table[panel + 1]) * depth
+            source = g * steps[0] + table[panel + 1] * steps[1]
             target = w_first + g * group_size + table[panel + 2]
-            for c in range(0, columns, together):
-                for k in range(0, depth, lanes):
-                    turn(
-                        *(w, source + c * depth + k, depth, valid - c, depth - k),
-                        *(packed, target + c, terms, k, columns),
-                    )
+            for run in range(0, steps[2], RUNS_TOGETHER):
+                runs = run, min(steps[2], run + RUNS_TOGETHER)
+                for c in range(0, columns, together):
+                    place = source + c * steps[1], valid - c
+                    pack_terms(w, *place, packed, target + c, units, columns, steps, *runs)
 
     return shared(pack_columns, f"{host().name}-{dtype_name}")

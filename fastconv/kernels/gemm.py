@@ -19,7 +19,7 @@ from fastconv.kernels.activate import FIRST_FINISHING, finisher
 from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape, make_tile
-from fastconv.kernels.turn import make_turn
+from fastconv.kernels.turn import RUNS_TOGETHER, term_packer
 from fastconv.kernels.widths import any_width
 
 HEADER = (
@@ -43,9 +43,13 @@ HEADER_WORDS = len(HEADER)
 
 
 @functools.cache
-def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
-    """Return the compiled loops over tiles of `rows` by any of the widths."""
-    run_tile, finish = _any_width(np.dtype(dtype_name), rows, widths), finisher(dtype_name)
+def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...], step: int = 1):
+    """Return the compiled loops over tiles of `rows` by any of the widths.
+
+    A position has `step` neighbouring elements in the output, of as many rows of a tile.
+    """
+    run_tile, finish = _any_width(np.dtype(dtype_name), rows, widths, step), finisher(dtype_name)
+    height = rows // step
 
     def conv(x, w, bias, y, table, shares, first_item, last_item):
         group, groups, panel, panel_end, block, run = shares
@@ -55,7 +59,7 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
         runs = (tiles + run - 1) // run
         blocks = (panel_end - panel + block - 1) // block
         panel_size = taps * channels * rows
-        bias_group = (m + rows - 1) // rows * rows
+        bias_group = (m + height - 1) // height * rows
         for item in range(first_item, last_item):
             outer, first_tile = item // runs, item % runs * run
             outer, first_panel = outer // blocks, panel + outer % blocks * block
@@ -68,51 +72,49 @@ def conv_loops(dtype_name: str, rows: int, widths: tuple[int, ...]):
                 place = HEADER_WORDS + tile * 6
                 x_tile, y_tile = x_start + table[place + 1], y_start + table[place + 2]
                 for p in range(first_panel, last_panel):
-                    row = p * rows
+                    row = p * height
                     run_tile(
                         *(table[place], w, (packed + p) * panel_size, x, x_tile),
-                        *(bias, g * bias_group + row, y, y_tile + row * y_channel, table),
+                        *(bias, g * bias_group + p * rows, y, y_tile + row * y_channel, table),
                         *(table[place + 3], table[place + 4], table[place + 5]),
-                        *(x_channel, y_channel, min(rows, m - row)),
+                        *(x_channel, y_channel, min(height, m - row)),
                     )
                 if code >= FIRST_FINISHING:
                     end = table[place + 8] if tile + 1 < tiles else y_channel
-                    for row in range(first_panel * rows, min(last_panel * rows, m)):
+                    for row in range(first_panel * height, min(last_panel * height, m)):
                         first = y_tile + row * y_channel
                         finish(y, first, end - table[place + 2], code)
 
-    return shared(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}")
+    return shared(conv, f"{host().name}-{dtype_name}-{rows}x{widths[0]}-{step}")
 
 
-def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...]):
+def _any_width(dtype: np.dtype, rows: int, widths: tuple[int, ...], step: int):
     target = host()
-    lanes = target.lanes(dtype)
-    tiles = [
-        make_tile(Shape(dtype, rows, width, lanes, not target.masked_loads)) for width in widths
-    ]
-    return any_width(tiles, widths, f"positions-{target.name}-{dtype.name}-{rows}x{widths[0]}")
+    lanes, blend = target.lanes(dtype), not target.masked_loads
+    tiles = [make_tile(Shape(dtype, rows, width, lanes, blend, step)) for width in widths]
+    shape = f"{rows}x{widths[0]}-{step}"
+    return any_width(tiles, widths, f"positions-{target.name}-{dtype.name}-{shape}")
 
 
 @functools.cache
-def panel_packer(dtype_name: str, rows: int):
+def panel_packer(dtype_name: str, rows: int, step: int = 1):
     """Return the function that packs weights for tiles of `rows`.
 
-    It packs w (groups, m, channels, taps) as (groups, panels, segments, rows), zeros below m, where
-    segments are (blocks of channels, taps, channels of the block) and `units` says where each of
-    channels times taps goes; of the panels in a range, counted from one of a group on.
+    It packs a weight of (groups, m, channels, taps), wherever its terms lie, as (groups, panels,
+    segments, rows), zeros below m, where segments are (blocks of channels, taps, channels of the
+    block) and `depth` are all terms; of the panels in a range, counted from one of a group on. With
+    a step, rows are (step, channels), and so `units` are places of as many terms.
     """
-    lanes = host().lanes(np.dtype(dtype_name))
-    turn = make_turn(np.dtype(dtype_name), lanes, rows)
+    height = rows // step
+    pack_terms = term_packer(dtype_name, height)
 
-    def pack_panels(w, packed, units, group, panel, panels, m, first, last):
-        depth = units.size
-        for number in range(first, last):
-            g, p = group + number // panels, panel + number % panels
-            source, valid = (g * m + p * rows) * depth, min(rows, m - p * rows)
-            for k in range(0, depth, lanes):
-                turn(
-                    *(w, source + k, depth, valid, depth - k),
-                    *(packed, number * depth * rows, units, k, rows),
-                )
+    def pack_panels(w, packed, units, steps, shares, first, last):
+        group, panel, panels, m, depth = shares
+        for run in range(0, steps[2], RUNS_TOGETHER):
+            runs = run, min(steps[2], run + RUNS_TOGETHER)
+            for number in range(first, last):
+                g, row = group + number // panels, (panel + number % panels) * height
+                place = g * steps[0] + row * steps[1], min(height, m - row)
+                pack_terms(w, *place, packed, number * depth * rows, units, height, steps, *runs)
 
-    return shared(pack_panels, f"{host().name}-{dtype_name}-{rows}")
+    return shared(pack_panels, f"{host().name}-{dtype_name}-{rows}-{step}")

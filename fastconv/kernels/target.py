@@ -87,10 +87,10 @@ def host() -> Target:
     return PORTABLE
 
 
-def tile_for(dtype: np.dtype, rows: int) -> Tile:
-    """Return the tile that computes the fewest rows for nothing."""
-    candidates = TILES[host().name, dtype.name]
-    return min(candidates, key=lambda tile: -(-rows // tile.rows) * _row_cost(tile))
+def tile_for(dtype: np.dtype, channels: int, step: int = 1) -> Tile:
+    """Return the tile that computes the fewest rows for nothing, of `step` rows for a channel."""
+    candidates = [tile for tile in TILES[host().name, dtype.name] if tile.rows % step == 0]
+    return min(candidates, key=lambda tile: -(-channels // (tile.rows // step)) * _row_cost(tile))
 
 
 def _row_cost(tile: Tile) -> float:

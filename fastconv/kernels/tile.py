@@ -7,7 +7,7 @@ mask for each vector that says which positions the tap reads real input for. So 
 read in place: columns are never made, and padding is never stored.
 
 Contract. The caller packs the weights as (segment, channel, row), always `rows` of them (zeros
-below the last output channel), and gives `valid` rows to be stored. Accumulators start from the
+below the last output channel), and gives `valid` channels to be stored. Accumulators start from the
 bias, which has `rows` elements, and stay in registers over all segments, but for those marked to
 move them to the stack, so that no sum gets long; a result is written once, in a fixed order of
 summation, and never read. Every vector has a list of stores,
@@ -23,6 +23,7 @@ from numba import types
 
 from fastconv.kernels.jit import intrinsic
 from fastconv.kernels.sums import Sums, close
+from fastconv.kernels.turn import interleaved
 from fastconv.kernels.vector import INT64, Vectors, constant, data_pointer
 
 SEGMENT_WORDS = 4
@@ -41,6 +42,13 @@ class Shape:
     vectors: int
     lanes: int
     blend: bool
+    step: int = 1
+    """Elements of the output for each position: rows are so many for every output channel."""
+
+    @property
+    def channels(self) -> int:
+        """Output channels of a tile."""
+        return self.rows // self.step
 
 
 def make_tile(shape: Shape):
@@ -50,7 +58,7 @@ def make_tile(shape: Shape):
     first position; bias and its place; y and the place of row 0 at position 0; the integer table;
     in it the places of the tile's first segment (each: place in w in rows, shift, channels, whether
     to flush, a mask per vector), of the end of its segments, and of its store lists (each: count,
-    then mask and shift of every store); elements between channels of x and of y; `valid` rows.
+    then mask and shift of every store); elements between channels of x and of y; `valid` channels.
     """
 
     @intrinsic
@@ -149,42 +157,47 @@ class _PositionTile(Sums):
         return added
 
     def store(self, totals):
-        """Run the store list of each vector; rows beyond the valid ones get an empty mask."""
-        builder = self.builder
-        empty = ir.Constant(self.vectors.mask_type, [0] * self.shape.lanes)
-        kept = [
-            builder.icmp_signed("<", constant(row), self.valid) for row in range(self.shape.rows)
-        ]
+        """Run the store list of each vector; channels beyond the valid ones get an empty mask."""
         place = self.stores
         for j in range(self.shape.vectors):
-            count = self.entry(place, 0)
-            start = builder.add(place, constant(1))
-            end = builder.add(start, builder.mul(count, constant(2)))
-            before = builder.block
-            loop, after = (builder.append_basic_block(name) for name in ("stores", "stored"))
-            builder.cbranch(builder.icmp_signed("<", start, end), loop, after)
-            builder.position_at_end(loop)
-            item = builder.phi(INT64)
-            item.add_incoming(start, before)
-            mask = self.vectors.mask(self.entry(item, 0))
-            target = builder.gep(self.y, [self.entry(item, 1)])
-            rows = [
-                (totals[row * self.shape.vectors + j], builder.gep(target, [self._row(row)]))
-                for row in range(self.shape.rows)
-            ]
-            with builder.if_else(self._streams(item, target)) as (past, through):
-                with past:
-                    for value, pointer in rows:
-                        self.vectors.stream(value, pointer)
-                with through:
-                    for row, (value, pointer) in enumerate(rows):
-                        row_mask = mask if row == 0 else builder.select(kept[row], mask, empty)
-                        self.vectors.masked_store(value, pointer, row_mask)
-            following = builder.add(item, constant(2))
-            item.add_incoming(following, builder.block)
-            builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
-            builder.position_at_end(after)
-            place = end
+            for values in zip(*self._elements(totals[j :: self.shape.vectors]), strict=True):
+                place = self._store(place, values)
+
+    def _elements(self, rows):
+        """Return for every channel the vectors of its elements, those of a position together."""
+        count = self.shape.channels
+        return [interleaved(self.builder, rows[channel::count]) for channel in range(count)]
+
+    def _store(self, place, values):
+        """Run the store list at a place, of a vector of every channel; return the next place."""
+        builder = self.builder
+        empty = ir.Constant(self.vectors.mask_type, [0] * self.shape.lanes)
+        count = self.entry(place, 0)
+        start = builder.add(place, constant(1))
+        end = builder.add(start, builder.mul(count, constant(2)))
+        before = builder.block
+        loop, after = (builder.append_basic_block(name) for name in ("stores", "stored"))
+        builder.cbranch(builder.icmp_signed("<", start, end), loop, after)
+        builder.position_at_end(loop)
+        item = builder.phi(INT64)
+        item.add_incoming(start, before)
+        mask = self.vectors.mask(self.entry(item, 0))
+        target = builder.gep(self.y, [self.entry(item, 1)])
+        rows = [(value, builder.gep(target, [self._row(row)])) for row, value in enumerate(values)]
+        with builder.if_else(self._streams(item, target)) as (past, through):
+            with past:
+                for value, pointer in rows:
+                    self.vectors.stream(value, pointer)
+            with through:
+                for row, (value, pointer) in enumerate(rows):
+                    kept = builder.icmp_signed("<", constant(row), self.valid)
+                    row_mask = mask if row == 0 else builder.select(kept, mask, empty)
+                    self.vectors.masked_store(value, pointer, row_mask)
+        following = builder.add(item, constant(2))
+        item.add_incoming(following, builder.block)
+        builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
+        builder.position_at_end(after)
+        return end
 
     def _row(self, row):
         return self.builder.mul(self.ys, constant(row))
@@ -197,5 +210,5 @@ class _PositionTile(Sums):
         whole = builder.icmp_signed("==", self.entry(item, 0), constant((1 << lanes) - 1))
         aligned = builder.icmp_signed("==", builder.and_(address, constant(size - 1)), constant(0))
         asked = builder.icmp_signed("!=", self.entry(constant(STREAM_WORD), 0), constant(0))
-        all_rows = builder.icmp_signed("==", self.valid, constant(self.shape.rows))
+        all_rows = builder.icmp_signed("==", self.valid, constant(self.shape.channels))
         return builder.and_(builder.and_(whole, aligned), builder.and_(asked, all_rows))

@@ -13,7 +13,7 @@ import numpy as np
 from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape
-from fastconv.kernels.turn import make_turn
+from fastconv.kernels.turn import AHEAD_BYTES, make_turn
 from fastconv.kernels.weight_tile import make_weight_tile
 from fastconv.kernels.widths import any_width
 
@@ -76,7 +76,7 @@ def gradient_packer(dtype_name: str):
     `terms` are the numbers from 0 on.
     """
     lanes = host().lanes(np.dtype(dtype_name))
-    together = min(lanes, MOST_TOGETHER)
+    together, ahead = min(lanes, MOST_TOGETHER), AHEAD_BYTES // np.dtype(dtype_name).itemsize
     turn = make_turn(np.dtype(dtype_name), lanes, together)
 
     def pack_planes(gy, packed, terms, table, place, first, last):
@@ -97,7 +97,7 @@ def gradient_packer(dtype_name: str):
                 for c in range(0, columns, together):
                     for k in range(start, stop, lanes):
                         turn(
-                            *(gy, source + c * plane + k, plane, valid - c, count - k),
+                            *(gy, source + c * plane + k, plane, valid - c, count - k, ahead),
                             *(packed, target + c, terms, s * count + k, columns),
                         )
 

@@ -100,6 +100,34 @@ def _steps(axis: Axis, tap: int) -> tuple[int, int]:
     return divmod(tap * axis.dilation - axis.before, axis.stride)
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where results go: each position to `step` elements of a row, beside those of the next.
+
+    Parameters
+    ----------
+    size : int
+        Elements of a row.
+    step : int
+        Elements of a position.
+    first : int
+        The first element of the first position; it may lie before the row.
+    rows : tuple of int
+        Where the row of each row of positions begins; nothing if they follow each other.
+    """
+
+    size: int
+    step: int = 1
+    first: int = 0
+    rows: tuple[int, ...] = ()
+
+    def places(self, rows: Array) -> Array:
+        """Return where some rows begin; those that do not exist anywhere."""
+        if not self.rows:
+            return rows * self.size
+        return np.array(self.rows)[np.minimum(rows, len(self.rows) - 1)]
+
+
 class _Rows:
     """The rows of the image: which outer taps they read input for, and where they lie in y."""
 
@@ -129,7 +157,13 @@ class _Rows:
 
 
 def tile_table(
-    image: Image, channels: int, block: int, lanes: int, widths: tuple[int, ...], start: int
+    image: Image,
+    channels: int,
+    block: int,
+    lanes: int,
+    widths: tuple[int, ...],
+    start: int,
+    target: Target | None = None,
 ) -> Array:
     """Return the words of all tiles and of the lists they point to.
 
@@ -145,6 +179,8 @@ def tile_table(
         Vectors that a tile can have, widest first, ending in 1.
     start : int
         Where the words will stand in the whole table; their pointers count from its beginning.
+    target : Target, optional
+        Where the results go; by default one after the other.
 
     Returns
     -------
@@ -152,6 +188,7 @@ def tile_table(
         int64; first `TILE_WORDS` for every tile, then the lists.
     """
     rows, length = _Rows(image), image.row
+    target = Target(image.axes[-1].out) if target is None else target
     last = (rows.count - 1) * length + image.axes[-1].out
     tiles = list(_cut(last, lanes, widths))
     words: list[int] = []
@@ -161,17 +198,18 @@ def tile_table(
     for position, vectors in tiles:
         first_row, column = divmod(position, length)
         spanned = slice(first_row, (position + vectors * lanes - 1) // length + 1)
-        kinds, outputs = rows.kind[spanned], rows.output[spanned]
+        kinds, outputs = rows.kind[spanned], target.places(rows.output[spanned])
         place = int(outputs[0])
         key = (column, vectors, kinds.tobytes(), (outputs - place).tobytes())
         if key not in known:
-            masks = _Masks(image, rows, column, kinds, outputs - place, vectors * lanes)
+            count = vectors * lanes
+            masks = _Masks(image, rows, target, column, kinds, outputs - place, count)
             first = base + len(lists)
             lists += masks.segments(channels, block, lanes)
             end = base + len(lists)
             lists += masks.stores(lanes)
             known[key] = (first, end, end)
-        words += [vectors, position, place * image.axes[-1].out, *known[key]]
+        words += [vectors, position, place, *known[key]]
     return np.array(words + lists, np.int64)
 
 
@@ -209,7 +247,14 @@ class _Masks:
     """What the positions of one tile read and write, relative to its place."""
 
     def __init__(
-        self, image: Image, rows: _Rows, column: int, kinds: Array, outputs: Array, count: int
+        self,
+        image: Image,
+        rows: _Rows,
+        target: Target,
+        column: int,
+        kinds: Array,
+        outputs: Array,
+        count: int,
     ) -> None:
         self._image, self._rows = image, rows
         row, self._columns = np.divmod(np.arange(count) + column, image.row)
@@ -219,7 +264,11 @@ class _Masks:
         self._outer = kind[:, 1:] & ~beyond[:, None]
         inside = self._columns < image.axes[-1].out
         self._written = kind[:, 0].astype(bool) & inside & ~beyond
-        self._places = outputs[row] * image.axes[-1].out + self._columns
+        elements = self._columns[:, np.newaxis] * target.step + np.arange(target.step)
+        elements += target.first
+        exists = (elements >= 0) & (elements < target.size) & self._written[:, np.newaxis]
+        self._stored = exists.reshape(-1)
+        self._places = (outputs[row][:, np.newaxis] + elements).reshape(-1)
 
     def segments(self, channels: int, block: int, lanes: int) -> list[int]:
         """List the segments of every block of channels and tap that reads any input.
@@ -252,11 +301,11 @@ class _Masks:
                 number += 1
 
     def stores(self, lanes: int) -> list[int]:
-        """List for each vector the number of its stores, then mask and shift of each."""
+        """List for each vector of elements the number of its stores, and mask and shift of each."""
         words: list[int] = []
         for start in range(0, len(self._places), lanes):
             shifts = self._places[start : start + lanes] - np.arange(lanes)
-            written = self._written[start : start + lanes]
+            written = self._stored[start : start + lanes]
             different = np.unique(shifts[written])
             words.append(len(different))
             for shift in different:

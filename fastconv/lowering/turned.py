@@ -60,3 +60,13 @@ def _phase(axis: Axis, first: int) -> PhaseAxis:
     after = count - 1 + (taps - 1) * step + 1 + start - axis.out
     forward = Axis(axis.out, taps, 1, step, -start, after, count)
     return PhaseAxis(first, stride, count, range(last, lowest - apart, -apart), forward)
+
+
+def rows_of(sizes: tuple[int, ...], outer: tuple[PhaseAxis, ...]) -> tuple[int, ...]:
+    """Return where in a plane the rows of a phase of all axes but the last begin."""
+    places: tuple[int, ...] = (0,)
+    for index, phase in enumerate(outer):
+        apart = math.prod(sizes[index + 1 :])
+        steps = range(phase.first, phase.first + phase.step * phase.count, phase.step)
+        places = tuple(place + step * apart for place in places for step in steps)
+    return places

@@ -65,6 +65,7 @@ def with_batch(line, batch):
         ("conv forward x=1x2x8 w=3x2x3 float32", "conv input_gradient"),
         ("max_pool forward x=1x2x8 k=3 float32", "conv input_gradient"),
         ("conv input_gradient x=1x2x8 w=3x2x3 float16", "float16"),
+        ("conv input_gradient x=1x2x3x5 w=4x2x3x5 float32", "one window"),
         ("conv input_gradient x=1x1x3x3x3x3 w=1x1x2x2x2x2 float32", "3 spatial dimensions"),
     ],
 )
@@ -74,7 +75,7 @@ def test_what_it_refuses_and_why(line, why):
 
 @EACH_LINE
 def test_it_is_planned(line):
-    assert plan_for(Problem.parse(line)).algorithm == NAME
+    assert plan_for(Problem.parse(line)).candidates[:2].count(NAME)
 
 
 @EACH_LINE

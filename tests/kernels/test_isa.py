@@ -49,6 +49,13 @@ LINES = [
     "conv weight_gradient x=2x1x20x21 w=6x1x5x5 float32",
     "conv weight_gradient x=2x3x9x20 w=3x1x3x3 s=2 p=1 g=3 float32",
     "conv weight_gradient x=1x4x11x10 w=12x4x3x3 s=2 p=1 float64",
+    "conv input_gradient x=2x9x9x11 w=4x9x3x3 p=1 float32",
+    "conv input_gradient x=1x7x8x12 w=5x7x4x4 s=2 p=1 float32",
+    "conv input_gradient x=1x40x5x5 w=7x40x3x3 p=1 float32",
+    "conv input_gradient x=1x13x5x7 w=7x13x1x1 float32",
+    "conv input_gradient x=1x5x9x13 w=6x5x3x3 s=3x2 p=1 float64",
+    "conv input_gradient x=1x5x3x49 w=6x5x3x4 s=3x4 p=1 float32",
+    "conv input_gradient x=1x3x3x49 w=6x3x2x2 s=2 float64",
 ]
 INEXACT = {
     "conv forward x=2x9x9x11 w=18x9x3x3 p=1 float32": ["winograd_4"],

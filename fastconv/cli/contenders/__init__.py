@@ -13,6 +13,7 @@ from fastconv.cli.contenders.own import (
     own_threads,
 )
 from fastconv.cli.contenders.pytorch import PyTorch
+from fastconv.cli.contenders.transposed import OnnxRuntimeTransposed, PyTorchTransposed
 from fastconv.cli.contenders.window_view import WindowView
 
 REFERENCE, ENGINE, PREPARED, WINDOW_VIEW = Reference(), Engine(), EnginePrepared(), WindowView()
@@ -21,6 +22,8 @@ OWN = (ENGINE.name, PREPARED.name)
 """The engine's names: all others are what it is compared with."""
 PEERS: tuple[Contender, ...] = (PyTorch(), OnnxRuntime())
 """Other libraries, which may or may not be installed."""
+TRANSPOSED_PEERS: tuple[Contender, ...] = (PyTorchTransposed(), OnnxRuntimeTransposed())
+"""The same, where gradients of inputs stand for transposed convolutions."""
 CONTENDERS: tuple[Contender, ...] = (
     REFERENCE,
     ENGINE,
@@ -28,6 +31,7 @@ CONTENDERS: tuple[Contender, ...] = (
     PURE_NUMPY,
     WINDOW_VIEW,
     *PEERS,
+    *TRANSPOSED_PEERS,
 )
 
 __all__ = [
@@ -38,6 +42,7 @@ __all__ = [
     "PREPARED",
     "PURE_NUMPY",
     "REFERENCE",
+    "TRANSPOSED_PEERS",
     "WINDOW_VIEW",
     "Call",
     "Contender",

@@ -46,39 +46,51 @@ class OnnxRuntime:
 
     def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:
         """Build the model and its session."""
-        import onnxruntime
+        return session_call(_model(problem, inputs), inputs[0], threads)
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(
-            _model(problem, inputs), options, providers=["CPUExecutionProvider"]
-        )
-        feed = {"x": inputs[0]}
 
-        def call() -> Array:
-            result: Array = session.run(None, feed)[0]
-            return result
+def session_call(model: bytes, x: Array, threads: int) -> Call:
+    """Return the call of a model of one input and one output."""
+    import onnxruntime
 
-        return call
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    feed = {"x": x}
+
+    def call() -> Array:
+        result: Array = session.run(None, feed)[0]
+        return result
+
+    return call
 
 
 def _model(problem: Problem, inputs: Inputs) -> bytes:
-    from onnx import TensorProto, helper, numpy_helper
-
     constants = {
         name: array
         for name, array in zip(("w", "b"), inputs[1:], strict=False)
         if array is not None
     }
-    node = helper.make_node(
-        NODES[problem.operation], ["x", *constants], ["y"], **_attributes(problem)
-    )
+    shapes = (problem.geometry.input_shape, problem.geometry.output_shape)
+    return one_node(NODES[problem.operation], _attributes(problem), constants, *shapes)
+
+
+def one_node(
+    kind: str,
+    attributes: dict[str, Any],
+    constants: dict[str, Array],
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+) -> bytes:
+    """Return a model of one node from "x" and constants to "y"."""
+    from onnx import TensorProto, helper, numpy_helper
+
     graph = helper.make_graph(
-        [node],
+        [helper.make_node(kind, ["x", *constants], ["y"], **attributes)],
         "one_node",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, problem.geometry.input_shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, problem.geometry.output_shape)],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, input_shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, output_shape)],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     opset = helper.make_opsetid("", OPSET)
