@@ -83,6 +83,11 @@ class Precision(StrEnum):
     FAST = "fast"
 
 
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="Of the engine; fast admits larger rounding errors.")
+]
+
+
 class Dtype(StrEnum):
     """What the arrays hold."""
 
@@ -105,9 +110,7 @@ def bench(
     batch: Annotated[
         int, typer.Option(min=1, help="Samples at a time, in layers of one sample.")
     ] = 1,
-    precision: Annotated[
-        Precision, typer.Option(help="Of the engine; fast admits larger rounding errors.")
-    ] = Precision.HIGH,
+    precision: PrecisionOption = Precision.HIGH,
     threads: Annotated[int, typer.Option(min=1, help="Threads of all but the reference.")] = 1,
     peers: Annotated[
         bool, typer.Option("--peers", help="Add PyTorch and ONNX Runtime, if installed.")
