@@ -1,6 +1,8 @@
 """What networks do between convolutions, against definitions in NumPy and against PyTorch."""
 
 import inspect
+import platform
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from fastconv import DtypeError, ParameterError, ShapeError, reference
 from fastconv.activations import ACTIVATIONS, activate
 from fastconv.dtypes import row_of, with_bfloat16
 from tests.helpers import BLOCKED, ints, python, same
+from tests.kernels.test_isa import SETTINGS
 from tests.test_reference import BETWEEN
 
 MODULE = pytest.mark.parametrize("module", [F, reference], ids=["engine", "reference"])
@@ -356,3 +359,74 @@ print(F.activation_backward(x, y, "tanh").shape)
         for text in (python(BLOCKED + code), with_it)
     )
     np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-9)
+
+
+GUARDED = """
+import numpy as np
+import fastconv as F
+from tests.guarded import SIDES, Guarded
+from tests.helpers import ints, same
+
+for dtype in (np.float32, np.float64):
+    for shape in ((2, 3, 37), (2, 21), (3, 5, 2, 1), (2, 1, 16)):
+        for side in SIDES:
+            kept = []
+
+            def placed(array):
+                kept.append(Guarded(array, side))
+                return kept[-1].array
+
+            def numbers(seed, *shape):
+                return placed(ints(*shape, dtype=dtype, seed=seed))
+
+            x, r = numbers(1, *shape), numbers(2, *shape)
+            a, b, mean = (numbers(seed, shape[1]) for seed in (3, 4, 5))
+            y = placed(np.zeros(shape, dtype))
+            for name in ("relu", "tanh"):
+                for place, layout in ((1, "channels_first"), (-1, "channels_last")):
+                    c = placed(np.ones(shape[place], dtype))
+                    F.affine(x, c, c, r, activation=name, layout=layout, out=y)
+                F.activation_backward(x, r, name, out=y)
+            for dim in range(len(shape)):
+                for kind in (F.softmax, F.log_softmax):
+                    found = placed(kind(x, dim))
+                    getattr(F, kind.__name__ + "_backward")(r, found, dim)
+            F.batch_norm(x, mean, mean * mean, a, b, residual=r)
+            F.batch_norm_backward(r, x, mean, mean, a, training=True)
+            assert all(each.unharmed for each in kept)
+print("alive")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are protected through glibc")
+def test_nothing_outside_the_arrays_is_touched():
+    assert python(GUARDED) == "alive"
+
+
+NARROW = """
+import numpy as np
+import fastconv as F
+from fastconv import reference as R
+from tests.helpers import ints, same
+
+x, r = (ints(2, 3, 37, dtype=np.float32, seed=seed) for seed in (1, 2))
+a = np.arange(1, 4, dtype=np.float32)
+same(F.affine(x, a, a, r, activation="relu"), R.affine(x, a, a, r, activation="relu"))
+for dim in (1, 2):
+    np.testing.assert_allclose(F.softmax(x, dim), R.softmax(x, dim), rtol=1e-5)
+for one, other in zip(
+    F.batch_norm_backward(r, x, None, None, training=True),
+    R.batch_norm_backward(r, x, None, None, training=True),
+    strict=True,
+):
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+print("alike")
+"""
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="for x86")
+@pytest.mark.parametrize("cpu", SETTINGS)
+def test_narrower_instruction_sets(cpu):
+    name, features = SETTINGS[cpu]
+    how = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+    assert python(NARROW, **how) == "alike"
