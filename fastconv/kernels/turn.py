@@ -74,7 +74,8 @@ def make_turn(dtype: np.dtype, lanes: int, rows: int):
             narrow, array = Vectors(builder, dtype, rows), signature.args[0]
             size = cgutils.create_struct_proxy(array)(context, builder, arguments[0]).nitems
             within = builder.sub(size, arguments[1])
-            loaded = load(builder, w, within, step, valid, left, ahead)
+            vectors = Vectors(builder, dtype, lanes)
+            loaded = _loaded(vectors, rows, w, within, step, valid, left, ahead)
             turned = interleaved(builder, loaded)
             for term in range(lanes):
                 exists = builder.icmp_signed("<", constant(term), left)
@@ -88,42 +89,43 @@ def make_turn(dtype: np.dtype, lanes: int, rows: int):
 
         return signature, emit
 
-    def load(builder, w, within, step, valid, left, ahead):
-        """Load whole vectors where all of them are inside the weight: masks take longer."""
-        vectors = Vectors(builder, dtype, lanes)
-        rest = (
-            constant(lanes)
-            if rows == 1
-            else builder.add(builder.mul(step, constant(rows - 1)), constant(lanes))
-        )
-        whole = builder.and_(
-            builder.icmp_signed(">=", valid, constant(rows)),
-            builder.icmp_signed("<=", rest, within),
-        )
-        found = []
-        with builder.if_else(whole) as (yes, no):
-            for branch, masked in ((yes, False), (no, True)):
-                with branch:
-                    some = []
-                    for row in range(rows):
-                        pointer = builder.gep(w, [builder.mul(step, constant(row))])
-                        if masked:
-                            exists = builder.icmp_signed("<", constant(row), valid)
-                            count = builder.select(exists, left, constant(0))
-                            some.append(vectors.masked_load(pointer, vectors.first_lanes(count)))
-                        else:
-                            some.append(vectors.load(pointer))
-                        vectors.prefetch(builder.gep(pointer, [ahead]))
-                    found.append((some, builder.block))
-        loaded = []
-        for row in range(rows):
-            phi = builder.phi(vectors.type)
-            for some, block in found:
-                phi.add_incoming(some[row], block)
-            loaded.append(phi)
-        return loaded
-
     return turn
+
+
+def _loaded(vectors, rows, w, within, step, valid, left, ahead):
+    """Load whole vectors where all of them are inside the weight: masks take longer."""
+    builder, lanes = vectors.builder, vectors.lanes
+    rest = (
+        constant(lanes)
+        if rows == 1
+        else builder.add(builder.mul(step, constant(rows - 1)), constant(lanes))
+    )
+    whole = builder.and_(
+        builder.icmp_signed(">=", valid, constant(rows)),
+        builder.icmp_signed("<=", rest, within),
+    )
+    found = []
+    with builder.if_else(whole) as (yes, no):
+        for branch, masked in ((yes, False), (no, True)):
+            with branch:
+                some = []
+                for row in range(rows):
+                    pointer = builder.gep(w, [builder.mul(step, constant(row))])
+                    if masked:
+                        exists = builder.icmp_signed("<", constant(row), valid)
+                        count = builder.select(exists, left, constant(0))
+                        some.append(vectors.masked_load(pointer, vectors.first_lanes(count)))
+                    else:
+                        some.append(vectors.load(pointer))
+                    vectors.prefetch(builder.gep(pointer, [ahead]))
+                found.append((some, builder.block))
+    loaded = []
+    for row in range(rows):
+        phi = builder.phi(vectors.type)
+        for some, block in found:
+            phi.add_incoming(some[row], block)
+        loaded.append(phi)
+    return loaded
 
 
 def make_copy(dtype: np.dtype, lanes: int, rows: int):
