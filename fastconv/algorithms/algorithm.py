@@ -53,6 +53,8 @@ class Algorithm(Protocol):
         True: computes in compiled loops only, which raise no floating-point warnings.
     `declines(problem, precision)`
         Returns why it is not taken though it accepts, or None: asked where no algorithm is forced.
+    `only_slow(problem, precision)`
+        Whether what it declines for is but its estimated time, which measuring may contradict.
     `fuses_activation(problem)`
         True: `run` applies the problem's activation too; else the plan does so afterwards.
     `adds_bias(problem)`
