@@ -1,4 +1,4 @@
-"""PyTorch on the CPU: `torch.nn.functional` and `torch.nn.grad`."""
+"""PyTorch on the CPU: `torch.nn.functional`, and what `torch.nn.grad` calls."""
 
 from collections.abc import Callable
 from functools import partial
@@ -85,7 +85,7 @@ def _pool_refusal(problem: Problem) -> str | None:
 
 
 def _function(problem: Problem, tensors: list[Any]) -> Callable[[], Any]:
-    from torch.nn import functional, grad
+    from torch.nn import functional
 
     window = problem.window
     stride = tuple(axis.stride for axis in window.axes)
@@ -96,18 +96,7 @@ def _function(problem: Problem, tensors: list[Any]) -> Callable[[], Any]:
         steps = (stride, padding, dilation, problem.conv.groups)
         if problem.direction == "forward":
             return partial(getattr(functional, name), *tensors, *steps)
-        first, second = tensors
-        if problem.direction == "input_gradient":
-            function = getattr(grad, f"{name}_input")
-            return partial(function, problem.conv.input_shape, first, second, *steps)
-        return partial(
-            getattr(grad, f"{name}_weight"), first, problem.conv.weight_shape, second, *steps
-        )
-    if problem.operation == "columns":
-        columns = (window.kernel, dilation, padding, stride)
-        if problem.direction == "forward":
-            return partial(functional.unfold, tensors[0], *columns)
-        return partial(functional.fold, tensors[0], window.sizes, *columns)
+        return _gradient(problem, tensors, steps)
     place = (tensors[0], window.kernel, stride, padding)
     if problem.operation == "max_pool":
         function = getattr(functional, f"max_pool{window.rank}d")
@@ -116,3 +105,25 @@ def _function(problem: Problem, tensors: list[Any]) -> Callable[[], Any]:
     options = (window.ceil_mode, problem.count_include_pad)
     divisor = () if problem.divisor is None else (problem.divisor,)
     return partial(function, *place, *options, *divisor)
+
+
+def _gradient(problem: Problem, tensors: list[Any], steps: tuple[Any, ...]) -> Callable[[], Any]:
+    """Return the call behind `torch.nn.grad`, without what that does before.
+
+    There the operand that is not read is one element in every place, which PyTorch then copies.
+    """
+    import torch
+
+    geometry, (first, second) = problem.conv, tensors
+    stride, padding, dilation, groups = steps
+    inputs = problem.direction == "input_gradient"
+    unread = torch.empty(geometry.input_shape if inputs else geometry.weight_shape)
+    unread = unread.to(first.dtype)
+    x, w = (unread, first) if inputs else (first, unread)
+    place = (None, stride, padding, dilation, False, [0] * geometry.rank, groups)
+    backward = torch.ops.aten.convolution_backward
+
+    def gradient() -> Any:
+        return backward(second, x, w, *place, (inputs, not inputs, False))[0 if inputs else 1]
+
+    return gradient
