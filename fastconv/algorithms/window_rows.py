@@ -130,6 +130,7 @@ def _loops(
 
 @lru_cache(maxsize=512)
 def _engine(problem: Problem) -> _Engine:
+    from fastconv.kernels import target
     from fastconv.kernels.pool_rows import ALIGNMENT, HEADER
 
     window, item = problem.window, problem.dtype.itemsize
@@ -142,7 +143,9 @@ def _engine(problem: Problem) -> _Engine:
     lines = Lines(width, _part(width, inner * item), inner)
     divisors, reciprocal = _divisors(problem, axes)
     uniform = len(set(divisors[depth.out + height.out :].tolist())) == 1
-    table = PoolTable(axes, lines, rows, uniform)
+    lanes = target.host().lanes(problem.dtype)
+    table = PoolTable(axes, lines, rows, uniform, lanes)
+    along = (width.stride, width.kernel) if lines.near else (lines.phases, lines.step)
     skips = problem.nan == "ignore" and problem.dtype.kind == "f"
     numbers = table.numbers()
     moved = math.prod(window.input_shape) + math.prod(window.output_shape)
@@ -154,7 +157,8 @@ def _engine(problem: Problem) -> _Engine:
         small=moved * item < SERIAL_BYTES,
         variant=(
             *(KINDS[problem.operation], problem.dtype, skips, reciprocal),
-            *(lines.phases, lines.step, table.how),
+            *along,
+            table.how,
         ),
     )
 

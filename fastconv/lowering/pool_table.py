@@ -20,19 +20,21 @@ def spans(axis: Axis) -> tuple[list[int], list[int]]:
 class PoolTable:
     """What is asked for over depth, height and width, whose rows are taken as lines.
 
-    In bands of `rows`; `uniform` says whether all columns are averaged with one divisor.
+    In bands of `rows`; `uniform` says whether all columns are averaged with one divisor, `lanes`
+    how many elements vectors have.
     """
 
     axes: tuple[Axis, Axis, Axis]
     lines: Lines
     rows: int
     uniform: bool
+    lanes: int
 
     @property
     def how(self) -> tuple[str, ...]:
         """The words that say which loops take it."""
         found = {
-            "blocks": self.lines.in_blocks,
+            "near": self.lines.near,
             "last": self.lines.inner > 1,
             "deep": self.axes[0].kernel > 1,
         }
@@ -59,7 +61,7 @@ class PoolTable:
             "bands": -(-height.out // self.rows),
             "parts": len(self.lines.parts()),
             "taps": width.kernel,
-            "length": 0 if "blocks" in self.how else self.lines.length,
+            "length": 0 if "near" in self.how else self.lines.length,
             "slab": under * row + SLACK if "deep" in self.how else 0,
             "together": width.out if width.stride == 1 and self.uniform else 1,
             "step": width.stride * inner,
@@ -74,9 +76,17 @@ class PoolTable:
         for axis in self.axes[:2]:
             starts, counts = spans(axis)
             words += [*starts, *counts]
-        for part in self.lines.parts():
+        parts, offsets = self.lines.parts(), self.lines.offsets()
+        masks: dict[tuple[int, ...], int] = {}
+        after = len(self.numbers()) + len(words) + sum(map(len, parts)) + len(offsets)
+        for part in parts:
+            if self.lines.near:
+                found = self.lines.masks(part, self.lanes)
+                place = masks.setdefault(found, after)
+                after += len(found) if place == after else 0
+                part = (*part[:-1], place)
             words += part
-        return words + self.lines.offsets()
+        return [*words, *offsets, *(word for found in masks for word in found)]
 
     def _empty(self) -> tuple[int, int]:
         """Return how many windows of a row before and after the others hold no element."""
