@@ -7,13 +7,23 @@ from dataclasses import dataclass
 
 from fastconv.geometry import Axis
 from fastconv.lowering.lines import SLACK, Lines
+from fastconv.planes import UnevenAxis
+
+AnyAxis = Axis | UnevenAxis
 
 
-def spans(axis: Axis) -> tuple[list[int], list[int]]:
+def spans(axis: AnyAxis) -> tuple[list[int], list[int]]:
     """Return the first element and the number of elements of every window of one axis."""
     found = [axis.span(position) for position in range(axis.out)]
-    counts = [-(-(span.stop - span.start) // axis.dilation) for span in found]
+    counts = [-(-(span.stop - span.start) // (span.step or 1)) for span in found]
     return [span.start for span in found], counts
+
+
+def three(axes: tuple[AnyAxis, ...]) -> tuple[AnyAxis, AnyAxis, AnyAxis]:
+    """Return depth, row and column; those added are of one element."""
+    added: tuple[AnyAxis, ...] = (Axis(1, 1),) * (3 - len(axes))
+    depth, height, width = added + axes
+    return depth, height, width
 
 
 @dataclass(frozen=True)
