@@ -29,8 +29,8 @@ from fastconv.algorithms.transposed_gemm import TransposedGemm
 from fastconv.algorithms.turned_forward import TurnedForward
 from fastconv.algorithms.window_places import WindowPlaces
 from fastconv.algorithms.window_rows import WindowRows
-from fastconv.algorithms.winograd import WINOGRADS
 from fastconv.algorithms.window_spread import WindowSpread
+from fastconv.algorithms.winograd import WINOGRADS
 
 FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(), ImplicitGemm())
 """Compiled convolutions; they solve the gradient of the input too."""

@@ -20,6 +20,8 @@ OPERATIONS = ("max_pool", "min_pool", "adaptive_max_pool")
 MOST_AXES = 3
 MOST_PLANE = 2**31
 """Elements of a plane beyond which places do not fit what they are kept in."""
+MOST_TAPS = 256
+"""Taps beyond which to reduce one axis after the other in NumPy takes less time."""
 SERIAL_WORK = 2**14
 """Elements of all windows below which handing work over costs more than it saves."""
 
@@ -38,6 +40,11 @@ class WindowPlaces:
             return f"solves {', '.join(OPERATIONS)}, not {problem.operation}"
         if problem.not_compiled is not None and problem.dtype.kind not in "biu":
             return f"compares no {problem.dtype} here"
+        adaptive = problem.operation == "adaptive_max_pool"
+        if not (adaptive or problem.indices):
+            return "nobody asks for indices"
+        if not adaptive and problem.window.taps > MOST_TAPS:
+            return f"{problem.window.taps} taps, more than {MOST_TAPS}, are taken an axis at a time"
         if not numba_installed():
             return "Numba is not installed (pip install numba)"
         if len(problem.geometry.sizes) > MOST_AXES:

@@ -60,7 +60,8 @@ class WindowRows:
             return "Numba is not installed (pip install numba)"
         if problem.window.rank > MOST_AXES:
             return f"written for up to {MOST_AXES} spatial dimensions"
-        needed = _engine(problem).scratch
+        window = problem.window.axes[-1].extent * problem.dtype.itemsize
+        needed = window if window > MOST_SCRATCH else _engine(problem).scratch
         if needed > MOST_SCRATCH:
             return f"a line and the rows under it take {needed} bytes, more than {MOST_SCRATCH}"
         return None

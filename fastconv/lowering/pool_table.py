@@ -87,21 +87,27 @@ class PoolTable:
             starts, counts = spans(axis)
             words += [*starts, *counts]
         parts, offsets = self.lines.parts(), self.lines.offsets()
-        masks: dict[tuple[int, ...], int] = {}
+        masks: dict[tuple[int, ...], tuple[int, tuple[int, ...]]] = {}
         after = len(self.numbers()) + len(words) + sum(map(len, parts)) + len(offsets)
         for part in parts:
             if self.lines.near:
-                found = self.lines.masks(part, self.lanes)
-                place = masks.setdefault(found, after)
-                after += len(found) if place == after else 0
-                part = (*part[:-1], place)
+                alike = (part[1], *part[3:5])  # outputs, columns and lead: most parts are
+                if alike not in masks:
+                    masks[alike] = after, self.lines.masks(part, self.lanes)
+                    after += len(masks[alike][1])
+                part = (*part[:-1], masks[alike][0])
             words += part
-        return [*words, *offsets, *(word for found in masks for word in found)]
+        return [*words, *offsets, *(word for _, found in masks.values() for word in found)]
 
     def _empty(self) -> tuple[int, int]:
         """Return how many windows of a row before and after the others hold no element."""
-        counts = spans(self.axes[2])[1]
-        filled = [position for position, count in enumerate(counts) if count]
-        if not filled:
-            return len(counts), 0
-        return filled[0], len(counts) - 1 - filled[-1]
+        width = self.axes[2]
+
+        def filled(position: int) -> bool:
+            span = width.span(position)
+            return bool(span.start < span.stop)
+
+        before = next((q for q in range(width.out) if filled(q)), width.out)
+        if before == width.out:
+            return before, 0
+        return before, next(q for q in range(width.out) if filled(width.out - 1 - q))
