@@ -19,6 +19,7 @@ from fastconv.algorithms.im2col_gemm import Im2colGemm
 from fastconv.algorithms.implicit_gemm import ImplicitGemm
 from fastconv.algorithms.local_gemm import LocalGemm
 from fastconv.algorithms.naive import Naive
+from fastconv.algorithms.plane_places import PlanePlaces
 from fastconv.algorithms.pointwise import Pointwise
 from fastconv.algorithms.pooling import Pooling
 from fastconv.algorithms.position_dots import PositionDots
@@ -26,7 +27,9 @@ from fastconv.algorithms.position_sums import PositionSums
 from fastconv.algorithms.tapwise import Tapwise
 from fastconv.algorithms.transposed_gemm import TransposedGemm
 from fastconv.algorithms.turned_forward import TurnedForward
+from fastconv.algorithms.window_places import WindowPlaces
 from fastconv.algorithms.window_rows import WindowRows
+from fastconv.algorithms.window_spread import WindowSpread
 from fastconv.algorithms.winograd import WINOGRADS
 
 FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(), ImplicitGemm())
@@ -47,6 +50,9 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Im2colGemm(),
     Tapwise(),
     WindowRows(),
+    WindowPlaces(),
+    WindowSpread(),
+    PlanePlaces(),
     Pooling(),
     ColumnRows(),
     Columns(),

@@ -6,6 +6,7 @@ Where the input is and what it means is decided here, once for each problem.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,11 +15,12 @@ import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.regular_pool import ADAPTIVE, regular
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
 from fastconv.kernels.pool import cores, share
 from fastconv.lowering.lines import Lines
-from fastconv.lowering.pool_table import PoolTable
+from fastconv.lowering.pool_table import AnyAxis, PoolTable, spans
 from fastconv.problem import Problem
 
 MOST_AXES = 3
@@ -43,8 +45,12 @@ class WindowRows:
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept pools of numbers that a vector holds."""
-        if problem.operation not in KINDS or problem.direction != "forward":
-            return f"solves {', '.join(KINDS)} forward, not {problem.operation} {problem.direction}"
+        if problem.operation not in (*KINDS, *ADAPTIVE):
+            return f"solves {', '.join(KINDS)}, not {problem.operation} {problem.direction}"
+        found = regular(problem)
+        if found is None:
+            return "windows differ, or overlap where gradients are summed"
+        problem = found
         kept = problem.operation != "avg_pool" and problem.dtype.kind in "biu"
         if problem.not_compiled is not None and not kept:
             return f"reduces no {problem.dtype} here"
@@ -54,7 +60,8 @@ class WindowRows:
             return "Numba is not installed (pip install numba)"
         if problem.window.rank > MOST_AXES:
             return f"written for up to {MOST_AXES} spatial dimensions"
-        needed = _engine(problem).scratch
+        window = problem.window.axes[-1].extent * problem.dtype.itemsize
+        needed = window if window > MOST_SCRATCH else _engine(problem).scratch
         if needed > MOST_SCRATCH:
             return f"a line and the rows under it take {needed} bytes, more than {MOST_SCRATCH}"
         return None
@@ -65,7 +72,7 @@ class WindowRows:
 
     def scratch(self, problem: Problem, limit: int) -> int:
         """Count the line of every thread that may be used."""
-        engine = _engine(problem)
+        engine = _engine_of(problem)
         return engine.scratch * engine.threads(limit)
 
     def run(
@@ -74,7 +81,7 @@ class WindowRows:
         """Share the bands of all planes between threads."""
         if not problem.geometry.batch:
             return
-        engine = _engine(problem)
+        engine = _engine_of(problem)
         arrays = (_flat(problem, inputs[0]), _flat(problem, outputs[0]))
         arguments = (*arrays, engine.divisors, engine.table)
         share(engine.loops, arguments, engine.items, engine.threads(limit, threads))
@@ -129,7 +136,14 @@ def _loops(
 
 
 @lru_cache(maxsize=512)
+def _engine_of(problem: Problem) -> _Engine:
+    """Return the engine of a problem that is, or comes down to, regular windows."""
+    return _engine(regular(problem) or problem)
+
+
+@lru_cache(maxsize=512)
 def _engine(problem: Problem) -> _Engine:
+    from fastconv.kernels import target
     from fastconv.kernels.pool_rows import ALIGNMENT, HEADER
 
     window, item = problem.window, problem.dtype.itemsize
@@ -142,7 +156,9 @@ def _engine(problem: Problem) -> _Engine:
     lines = Lines(width, _part(width, inner * item), inner)
     divisors, reciprocal = _divisors(problem, axes)
     uniform = len(set(divisors[depth.out + height.out :].tolist())) == 1
-    table = PoolTable(axes, lines, rows, uniform)
+    lanes = target.host().lanes(problem.dtype)
+    table = PoolTable(axes, lines, rows, uniform, lanes)
+    along = (width.stride, width.kernel) if lines.near else (lines.phases, lines.step)
     skips = problem.nan == "ignore" and problem.dtype.kind == "f"
     numbers = table.numbers()
     moved = math.prod(window.input_shape) + math.prod(window.output_shape)
@@ -154,7 +170,8 @@ def _engine(problem: Problem) -> _Engine:
         small=moved * item < SERIAL_BYTES,
         variant=(
             *(KINDS[problem.operation], problem.dtype, skips, reciprocal),
-            *(lines.phases, lines.step, table.how),
+            *along,
+            table.how,
         ),
     )
 
@@ -177,20 +194,28 @@ def _rows(height: Axis, row: int) -> int:
     return max(1, min(height.out, ITEM_BYTES // max(1, row * height.stride)))
 
 
-def _divisors(problem: Problem, axes: tuple[Axis, Axis, Axis]) -> tuple[Array, bool]:
+def _divisors(problem: Problem, axes: Sequence[AnyAxis]) -> tuple[Array, bool]:
     """Return factors of what each average is divided by, and whether they are reciprocals.
 
     Of every output slab, row, and column, one after the other.
     """
-    outs = [axis.out for axis in axes]
-    factors: list[Any] = [np.ones(out) for out in outs]
     if problem.operation != "avg_pool":
-        return np.zeros(sum(outs), problem.dtype), False
-    if problem.divisor is not None:
-        factors[2] *= problem.divisor
-    else:
-        factors = [np.array(axis.counts(problem.count_include_pad), float) for axis in axes]
-    divisors = np.concatenate(factors)
+        return np.zeros(sum(axis.out for axis in axes), problem.dtype), False
+    divisors = np.concatenate(factors_of(problem, axes))
     mantissas = np.frexp(divisors)[0]
     reciprocal = bool((np.abs(mantissas) == 0.5).all())
     return (1 / divisors if reciprocal else divisors).astype(problem.dtype), reciprocal
+
+
+def factors_of(problem: Problem, axes: Sequence[AnyAxis]) -> list[Array]:
+    """Return what each average is divided by: factors of every output slab, row, and column."""
+    if problem.divisor is not None:
+        ones = [np.ones(axis.out) for axis in axes]
+        return [*ones[:-1], ones[-1] * problem.divisor]
+    return [
+        np.array(
+            axis.counts(problem.count_include_pad) if isinstance(axis, Axis) else spans(axis)[1],
+            float,
+        )
+        for axis in axes
+    ]

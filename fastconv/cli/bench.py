@@ -38,7 +38,7 @@ from fastconv.cli.contenders import (
     own_threads,
 )
 from fastconv.cli.extras import check_file, require
-from fastconv.cli.layers import Layer, layers
+from fastconv.cli.layers import COLUMNS, POOLS, Layer, layers
 from fastconv.cli.race import Outcome, race
 from fastconv.cli.roofline import peak
 from fastconv.errors import ParameterError
@@ -67,13 +67,14 @@ class Direction(StrEnum):
     TINY = "tiny"
     TRANSPOSED = "transposed"
     POOL = "pool"
+    POOL_BACKWARD = "pool-backward"
     UNFOLD = "unfold"
     FOLD = "fold"
 
     @property
     def moves(self) -> bool:
         """Whether memory is what it is about, not multiplications."""
-        return self in (Direction.POOL, Direction.UNFOLD, Direction.FOLD)
+        return self.value in (*POOLS, *COLUMNS)
 
 
 class Precision(StrEnum):

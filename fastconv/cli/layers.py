@@ -8,6 +8,7 @@ from typing import Any
 
 from fastconv.cli.draft import Draft
 from fastconv.errors import ParameterError
+from fastconv.planes import scatter_geometry
 from fastconv.problem import Direction, Operation, Problem
 
 DIRECTIONS: dict[str, Direction] = {
@@ -17,10 +18,11 @@ DIRECTIONS: dict[str, Direction] = {
     "tiny": "forward",
     "transposed": "input_gradient",
 }
+POOLS = ("pool", "pool-backward")
 COLUMNS: dict[str, Direction] = {"unfold": "forward", "fold": "input_gradient"}
-CHOICES = (*DIRECTIONS, "pool", *COLUMNS)
+CHOICES = (*DIRECTIONS, *POOLS, *COLUMNS)
 """What `layers` takes as its direction: one of a convolution's, one of `TABLES`, or columns."""
-TABLES = {"pool": "pooling", "tiny": "tiny", "transposed": "transposed"}
+TABLES = {**dict.fromkeys(POOLS, "pooling"), "tiny": "tiny", "transposed": "transposed"}
 """The tables of those that are not convolutions."""
 
 
@@ -42,6 +44,7 @@ def layers(
     direction : str
         "forward", "input" or "weight" for convolutions, "tiny" for those forward in which a call
         itself is what takes time, "transposed" for transposed ones forward, "pool" for pools,
+        "pool-backward" for their gradients,
         "unfold" and "fold" for the columns of convolutions in two dimensions.
     pattern : str
         Regular expression searched for in the names; all of them by default.
@@ -63,6 +66,8 @@ def layers(
     if direction not in CHOICES:
         raise ParameterError(f"direction: expected one of {CHOICES}, got {direction!r}")
     found = [_layer(entry, direction, dtype) for entry in _batched(_entries(direction), batch)]
+    if direction == "pool-backward":
+        found = [replace(layer, problem=_gradient(layer.problem)) for layer in found]
     if direction in COLUMNS:
         found = _columns(found, COLUMNS[direction])
     try:
@@ -73,6 +78,14 @@ def layers(
         names = ", ".join(layer.name for layer in found)
         raise ParameterError(f"layers: no name matches {pattern!r}; there are {names}")
     return chosen
+
+
+def _gradient(pool: Problem) -> Problem:
+    """Return the gradient of a pool: of a maximum, to the places it was found at."""
+    if pool.operation == "avg_pool":
+        return replace(pool, direction="input_gradient")
+    geometry = scatter_geometry(pool.window.input_shape, pool.window.out)
+    return Problem("scatter", "forward", geometry, pool.dtype)
 
 
 def _columns(convolutions: list[Layer], direction: Direction) -> list[Layer]:
@@ -109,7 +122,7 @@ def _layer(entry: dict[str, Any], direction: str, dtype: str) -> Layer:
     rank = len(sizes)
     groups = entry.get("groups", 1)
     channels, outputs = "in_channels", "out_channels"
-    if direction == "pool":
+    if direction in POOLS:
         channels = "channels"
     elif direction == "transposed":  # the gradient of a convolution with the roles exchanged
         channels, outputs = outputs, channels
@@ -119,7 +132,7 @@ def _layer(entry: dict[str, Any], direction: str, dtype: str) -> Layer:
         )
     kinds: dict[str, Operation] = {"max": "max_pool", "avg": "avg_pool"}
     draft = Draft(
-        kinds[entry["kind"]] if direction == "pool" else "conv",
+        kinds[entry["kind"]] if direction in POOLS else "conv",
         DIRECTIONS.get(direction, "forward"),
         entry["batch"],
         entry[channels] // groups,

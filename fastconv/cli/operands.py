@@ -65,11 +65,29 @@ def operands(problem: Problem, kind: Kind = "integer", seed: int = 0) -> Inputs:
             arrays[-2] /= 4  # samples fall between elements, and their shares are exact
         return (*arrays[:-1], arrays[-1] if problem.geometry.masked else None)
     if problem.operation in ("scatter", "unpool", "gather"):
+        if kind == "normal":
+            return arrays[0], _nearby(rng, problem)
         plane = math.prod(problem.scatter.sizes)
         return arrays[0], rng.integers(-1, plane, problem.y_shape, np.int64)
     if problem.operation == "fractional_max_pool":
         return arrays[0], _starts(rng, problem)
     return tuple(arrays)
+
+
+def _nearby(rng: np.random.Generator, problem: Problem) -> Array:
+    """Return places as a pool's are: each in a window of its own; these cover the plane."""
+    geometry = problem.scatter
+    places = np.zeros(geometry.output_shape, np.int64)
+    for axis, (size, out) in enumerate(zip(geometry.sizes, geometry.out, strict=True), 2):
+        starts = np.arange(out) * size // out
+        along = [1] * places.ndim
+        along[axis] = out
+        longest = -(-size // out)
+        inside = rng.integers(0, longest, geometry.output_shape) + starts.reshape(along)
+        places = places * size + np.minimum(inside, size - 1)
+    if problem.layout == "channels_last":
+        places = np.moveaxis(places, 1, -1)
+    return np.ascontiguousarray(places)
 
 
 def exact_norm(problem: Problem) -> bool:

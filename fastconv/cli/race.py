@@ -161,12 +161,12 @@ def relative_error(got: Array, expected: Array) -> float:
 
 
 def moved_bytes(problem: Problem) -> int:
-    """Return the bytes of input and output."""
+    """Return the bytes of input and output, and of the places of what is moved to them."""
     geometry = problem.geometry
     columns = problem.operation == "columns"
-    output = problem.columns_shape if columns else geometry.output_shape
-    elements = math.prod(geometry.input_shape) + math.prod(output)
-    return elements * problem.dtype.itemsize
+    output = math.prod(problem.columns_shape if columns else geometry.output_shape)
+    places = output * 8 if problem.operation == "scatter" else 0
+    return (math.prod(geometry.input_shape) + output) * problem.dtype.itemsize + places
 
 
 def _first_results(

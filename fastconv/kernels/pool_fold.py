@@ -5,8 +5,7 @@ by column, and writes it, for a column stride of s, as s *phases*: phase p has e
 So `slide`, which reduces along the line, reads neighbouring elements for neighbouring outputs with
 any stride: tap t of output q is at `offset[t] + q`. What lies in the padding of a line is the
 reduction's identity, written once, for `fold` writes columns of the input only (and, in the last
-vector, the identity after them). Where windows of one stride's columns begin in no padding, `block`
-does both without a line.
+vector, the identity after them).
 
 All offsets are in elements. Nothing outside of the rows of `columns` elements is read, and nothing
 but `count` elements of a result is written; lines must be readable, and writeable, for a vector
@@ -82,42 +81,6 @@ def make_fold(fold: Fold):
     return run
 
 
-def make_block(fold: Fold):
-    """Return an intrinsic that reduces rows, and then as many neighbours as there are phases.
-
-    Its arguments: the source and the place of the first row; the number of rows, and the distance
-    of one to the next; the columns; the result and its place; the number of results; divisors, the
-    place of the first, and a factor of all of them.
-    """
-
-    @intrinsic
-    def run(typing, x, x0, rows, pitch, columns, y, y0, count, divisors, d0, factor):
-        n = types.intp
-        signature = types.void(x, n, n, n, n, y, n, n, divisors, n, factor)
-
-        def emit(context, builder, signature, arguments):
-            source, y, divisors = (
-                data_pointer(context, builder, signature.args[i], arguments[i], arguments[i + 1])
-                for i in (0, 5, 8)
-            )
-            rows = _Rows(builder, fold, source, *arguments[2:5])
-            reducer, count = rows.reducer, arguments[7]
-            ends = _Results(reducer, y, count, (divisors, arguments[10]), shared=False)
-
-            def store(vectors, index, whole):
-                value, *others = reducer.phases(vectors)
-                for other in others:
-                    value = reducer.combine(value, other)
-                ends.store(value, index, whole)
-
-            rows.run(store)
-            return context.get_dummy_value()
-
-        return signature, emit
-
-    return run
-
-
 def make_slide(slide: Slide):
     """Return an intrinsic that reduces the windows along a line.
 
@@ -137,7 +100,7 @@ def make_slide(slide: Slide):
                 for i in (0, 2, 5, 8)
             )
             reducer = Reducer(builder, slide.reduction, 1 if slide.step > 1 else 0)
-            ends = _Results(reducer, y, arguments[7], (divisors, arguments[10]), slide.shared)
+            ends = Results(reducer, y, arguments[7], (divisors, arguments[10]), slide.shared)
             _Taps(reducer, slide, line, table, arguments[4]).run(ends)
             return context.get_dummy_value()
 
@@ -266,7 +229,7 @@ class _Taps:
         return builder.load(total)
 
 
-class _Results:
+class Results:
     """Where results go: means are divided, and nothing is written beyond the last."""
 
     def __init__(self, reducer, y, count, divisors, shared):
@@ -289,10 +252,22 @@ class _Results:
         with builder.if_then(builder.icmp_signed("<", index, self.count)):
             self.store(values(index), index, False)
 
+    def store_by(self, value, index, bits):
+        """Store one vector, or what is in a mask given as an integer, -1 for all."""
+        builder = self.builder
+        with builder.if_else(builder.icmp_signed("==", bits, constant(-1))) as (whole, part):
+            with whole:
+                self._store(value, index, None)
+            with part:
+                self._store(value, index, self.reducer.mask(bits))
+
     def store(self, value, index, whole):
         """Store one vector, or as much of it as belongs to the results."""
+        left = self.builder.sub(self.count, index)
+        self._store(value, index, None if whole else self.reducer.first(left))
+
+    def _store(self, value, index, mask):
         builder, reducer = self.builder, self.reducer
-        mask = None if whole else reducer.first(builder.sub(self.count, index))
         if self.mean:
             value = reducer.finish(value, self._divisor(index, mask))
         reducer.write(value, builder.gep(self.y, [index]), mask)

@@ -10,7 +10,8 @@ import numpy as np
 
 from fastconv.kernels.jit import kernel
 from fastconv.kernels.parts import shared
-from fastconv.kernels.pool_fold import Fold, Slide, make_block, make_fold, make_slide
+from fastconv.kernels.pool_fold import Fold, Slide, make_fold, make_slide
+from fastconv.kernels.pool_near import Near, make_near
 from fastconv.kernels.reduction import Reduction
 from fastconv.kernels.target import host
 
@@ -47,8 +48,9 @@ many columns before and after the others have windows without any element.
 After them, for every output slab, its first input slab, and then how many of them; the same for
 rows; the parts, `PART` and then a word for each phase; and the offsets of the taps."""
 HEADER_WORDS = len(HEADER)
-PART = ("first", "count", "column", "columns")
-"""The first words of a part: its first output position and their number, the same of columns."""
+PART = ("first", "count", "column", "columns", "lead")
+"""The first words of a part: its first output position and their number, the same of columns, and
+how many elements of the first window lie before those."""
 PART_WORDS = len(PART)
 ZERO = HEADER.index("zero")
 ALIGNMENT = 64
@@ -58,13 +60,15 @@ ALIGNMENT = 64
 def pool_loops(reduction: Reduction, phases: int, step: int, how: tuple[str, ...]):
     """Return the compiled loops of a pool.
 
-    `phases` and `step` are those of its lines; `how` may hold "blocks" (there is no line), "last"
-    (of channels last), "deep" (windows have more than one slab).
+    `phases` and `step` are those of its lines; `how` may hold "last" (of channels last), "deep"
+    (windows have more than one slab), or "near" (windows are small: there is no line, and `phases`
+    and `step` are stride and taps).
     """
     variant = "-".join((host().name, reduction.variant, str(phases), str(step), *how))
-    mean, deep, skips = reduction.kind == "mean", "deep" in how, reduction.skip_nan
-    make_row = _in_blocks if "blocks" in how else _positions if "last" in how else _along
-    do_row = kernel(make_row(reduction, phases, step), variant, inline=True)
+    deep, skips = "deep" in how, reduction.skip_nan
+    make_band = _near if "near" in how else _positions if "last" in how else _along
+    do_band = kernel(make_band(reduction, phases, step), variant, inline=True)
+    phases = 1 if "near" in how else phases
     fold_depth = kernel(_fold_depth(reduction), variant, inline=True)
     mark_empty = kernel(_mark_empty(reduction), variant, inline=True)
     identity, itemsize = reduction.identity, reduction.dtype.itemsize
@@ -77,8 +81,6 @@ def pool_loops(reduction: Reduction, phases: int, step: int, how: tuple[str, ...
         list_parts = list_rows + 2 * out_height
         scratch = np.empty(length + table[14] + ALIGNMENT // itemsize, x.dtype)
         origin = -np.intp(scratch.ctypes.data) % ALIGNMENT // itemsize
-        line, slab = scratch[origin:], scratch[origin + length :]
-        factor = divisors[0]
         for item in range(first_item, last_item):
             part = list_parts + item % parts * (PART_WORDS + phases)
             outer, band = item // parts // table[10], item // parts % table[10]
@@ -87,95 +89,125 @@ def pool_loops(reduction: Reduction, phases: int, step: int, how: tuple[str, ...
             bottom = min(top + table[9], out_height)
             if item == first_item or parts > 1:
                 for i in range(length):
-                    line[np.uint64(i)] = identity
-            source, depth = x, table[slabs + out_depth + od]
+                    scratch[np.uint64(origin + i)] = identity
+            depth = table[slabs + out_depth + od]
             base = (plane * table[0] + table[slabs + od]) * table[1] * row
+            here = (base, outer, od, depth, top, bottom)
             if deep and depth > 1:
-                low = fold_depth(x, base, depth, table, slab, list_rows, top, bottom)
-                source, base = slab, -low * row
-            for oh in range(top, bottom):
-                count = table[list_rows + out_height + oh] if depth else 0
-                place = base + table[list_rows + oh] * row + table[part + 2]
-                target = (outer * out_height + oh) * table[7] + table[part] * table[8]
-                own = out_depth + out_height + table[part]
-                if mean:
-                    factor = divisors[od] * divisors[out_depth + oh]
-                do_row(source, place, count, line, table, part, y, target, divisors, own, factor)
-                if skips:
-                    mark_empty(y, target, count, table, part)
+                slab = origin + length
+                low = fold_depth(x, base, depth, table, scratch, slab, list_rows, top, bottom)
+                here = (slab - low * row, outer, od, depth, top, bottom)
+                do_band(scratch, here, scratch, origin, table, part, y, divisors)
+            else:
+                do_band(x, here, scratch, origin, table, part, y, divisors)
+            if skips:
+                mark_empty(y, here, table, part, list_rows + out_height)
 
     return shared(rows, variant)
 
 
-def _in_blocks(reduction, phases, step):
-    """Return the function of one row whose windows are what is at one place of all phases.
+# Functions of a band. Their arguments: the source; the place of its first slab under the band, the
+# output slab of all and of its plane, the slabs under it, the first output row and the end; the
+# line and its place; the table, and where it has the part; the result; the divisors. Arrays go from
+# here to generated code only: to hand them on for each row would cost as much as a short row.
 
-    Its arguments: the source and the place of the first column of the first row under it; how many
-    rows are under it; the line; the table, and where it has the part of the row; the result and the
-    place of the first; divisors, the place of the first column's, and a factor of all.
-    """
-    block = make_block(Fold(reduction, phases))
 
-    def in_blocks(source, place, count, line, table, part, y, target, divisors, own, factor):
-        block(
-            *(source, place, count, table[3], table[part + 3]),
-            *(y, target, table[part + 1], divisors, own, factor),
-        )
+def _near(reduction, stride, taps):
+    """Return the function of a band of small windows."""
+    fast = make_near(Near(reduction, taps, stride, careful=False))
+    careful = make_near(Near(reduction, taps, stride))
+    mean, keeps_nan = reduction.kind == "mean", reduction.keeps_nan
 
-    return in_blocks
+    def near(source, here, line, origin, table, part, y, divisors):
+        base, outer, od, depth, top, bottom = here
+        row, down, out_depth, out_height = table[2], table[3], table[5], table[6]
+        rows, masks = HEADER_WORDS + 2 * out_depth, table[part + PART_WORDS]
+        own, factor = out_depth + out_height + table[part], divisors[0]
+        target = (outer * out_height + top) * table[7] + table[part]
+        for oh in range(top, bottom):
+            count = table[rows + out_height + oh] if depth else 0
+            place = base + table[rows + oh] * row + table[part + 2]
+            if mean:
+                factor = divisors[od] * divisors[out_depth + oh]
+            suspicious = fast(
+                source, place, count, down, table, part, masks, y, target, divisors, own, factor
+            )
+            if keeps_nan and suspicious:
+                careful(
+                    source, place, count, down, table, part, masks, y, target, divisors, own, factor
+                )
+            target += table[7]
+
+    return near
 
 
 def _along(reduction, phases, step):
-    """Return the function of one row of channels first."""
+    """Return the function of a band of channels first."""
     fold, slide = make_fold(Fold(reduction, phases)), make_slide(Slide(reduction, step))
+    mean = reduction.kind == "mean"
 
-    def along(source, place, count, line, table, part, y, target, divisors, own, factor):
-        fold(source, place, count, table[3], table[part + 3], line, 0, table, part + PART_WORDS)
-        slide(
-            *(line, 0, table, _offsets(table, phases), table[12]),
-            *(y, target, table[part + 1], divisors, own, factor),
+    def along(source, here, line, origin, table, part, y, divisors):
+        base, outer, od, depth, top, bottom = here
+        row, down, out_depth, out_height = table[2], table[3], table[5], table[6]
+        rows, taps, outputs, columns = (
+            HEADER_WORDS + 2 * out_depth,
+            table[12],
+            table[part + 1],
+            table[part + 3],
         )
+        offsets = rows + 2 * out_height + table[11] * (PART_WORDS + phases)
+        own, factor = out_depth + out_height + table[part], divisors[0]
+        target = (outer * out_height + top) * table[7] + table[part]
+        for oh in range(top, bottom):
+            count = table[rows + out_height + oh] if depth else 0
+            place = base + table[rows + oh] * row + table[part + 2]
+            fold(source, place, count, down, columns, line, origin, table, part + PART_WORDS)
+            if mean:
+                factor = divisors[od] * divisors[out_depth + oh]
+            slide(line, origin, table, offsets, taps, y, target, outputs, divisors, own, factor)
+            target += table[7]
 
     return along
 
 
 def _positions(reduction, phases, step):
-    """Return the function of one row of channels last: all channels of a position at a time."""
+    """Return the function of a band of channels last: all channels of a position at a time."""
     fold, slide = make_fold(Fold(reduction)), make_slide(Slide(reduction, shared=True))
     mean = reduction.kind == "mean"
 
-    def positions(source, place, count, line, table, part, y, target, divisors, own, factor):
-        fold(source, place, count, table[3], table[part + 3], line, 0, table, part + PART_WORDS)
-        inner, together, outputs = table[8], table[15], table[part + 1]
-        for i in range(0, outputs, together):
-            divisor = factor * divisors[own + i] if mean else factor
-            slide(
-                *(line, i * table[16], table, _offsets(table, phases), table[12]),
-                *(y, target + i * inner, min(together, outputs - i) * inner),
-                *(divisors, 0, divisor),
-            )
+    def positions(source, here, line, origin, table, part, y, divisors):
+        base, outer, od, depth, top, bottom = here
+        row, down, out_depth, out_height = table[2], table[3], table[5], table[6]
+        inner, taps, outputs, columns = table[8], table[12], table[part + 1], table[part + 3]
+        rows, together = HEADER_WORDS + 2 * out_depth, table[15]
+        offsets = rows + 2 * out_height + table[11] * (PART_WORDS + phases)
+        own, factor = out_depth + out_height + table[part], divisors[0]
+        target = (outer * out_height + top) * table[7] + table[part] * inner
+        for oh in range(top, bottom):
+            count = table[rows + out_height + oh] if depth else 0
+            place = base + table[rows + oh] * row + table[part + 2]
+            fold(source, place, count, down, columns, line, origin, table, part + PART_WORDS)
+            for i in range(0, outputs, together):
+                if mean:
+                    factor = divisors[od] * divisors[out_depth + oh] * divisors[own + i]
+                left, results = origin + i * table[16], min(together, outputs - i) * inner
+                first = target + i * inner
+                slide(line, left, table, offsets, taps, y, first, results, divisors, 0, factor)
+            target += table[7]
 
     return positions
-
-
-def _offset_place(table, phases):
-    lists = 2 * (table[5] + table[6])
-    return HEADER_WORDS + lists + table[11] * (PART_WORDS + phases)
-
-
-_offsets = kernel(_offset_place, inline=True)
 
 
 def _fold_depth(reduction):
     """Return a function that reduces the rows under a band over the depth.
 
-    Its arguments: the input and the place of the first slab; the slabs; the table; the scratch;
-    where the table has the rows; the first output row, and the end. It returns the first input row
-    that it reduced.
+    Its arguments: the input and the place of the first slab; the slabs; the table; the scratch and
+    the place of the result; where the table has the rows; the first output row, and the end. It
+    returns the first input row that it reduced.
     """
     fold = make_fold(Fold(reduction))
 
-    def fold_depth(x, base, slabs, table, scratch, list_rows, top, bottom):
+    def fold_depth(x, base, slabs, table, scratch, slab, list_rows, top, bottom):
         row, down, out_height = table[2], table[3], table[6]
         low, high = table[1], 0
         for oh in range(top, bottom):
@@ -184,22 +216,26 @@ def _fold_depth(reduction):
                 low = min(low, first)
                 high = max(high, first + (count - 1) * down // row + 1)
         columns = max(0, high - low) * row
-        fold(x, base + low * row, slabs, table[4], columns, scratch, 0, table, ZERO)
+        fold(x, base + low * row, slabs, table[4], columns, scratch, slab, table, ZERO)
         return low
 
     return fold_depth
 
 
 def _mark_empty(reduction):
-    """Return a function that sets what windows without any element give, in one row."""
+    """Return a function that sets what windows without any element give, in one band."""
     nothing = reduction.nothing
 
-    def mark_empty(y, target, count, table, part):
+    def mark_empty(y, here, table, part, counts):
+        _, outer, _, depth, top, bottom = here
         inner, first = table[8], table[part]
         before, after = table[17], table[7] // inner - table[18]
-        for q in range(first, first + table[part + 1]):
-            if count == 0 or q < before or q >= after:
-                for i in range((q - first) * inner, (q - first + 1) * inner):
-                    y[target + i] = nothing
+        for oh in range(top, bottom):
+            target = (outer * table[6] + oh) * table[7]
+            empty = depth == 0 or table[counts + oh] == 0
+            for q in range(first, first + table[part + 1]):
+                if empty or q < before or q >= after:
+                    for i in range(q * inner, (q + 1) * inner):
+                        y[target + i] = nothing
 
     return mark_empty

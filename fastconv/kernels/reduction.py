@@ -1,5 +1,6 @@
 """How the elements of a window become one, in generated code: maxima, minima, sums, means."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,11 @@ class Reduction:
         return "-".join(words + (["reciprocal"] if self.reciprocal else []))
 
     @property
+    def keeps_nan(self) -> bool:
+        """Whether NaN has to be looked for in what is compared."""
+        return self.kind in EXTREMES and self.dtype.kind == "f" and not self.skip_nan
+
+    @property
     def identity(self):
         """What changes no other element, as a number; an ignored NaN never does."""
         if self.kind not in EXTREMES:
@@ -55,10 +61,17 @@ class Reduction:
 
 
 class Reducer(Vectors):
-    """The vocabulary of one reduction."""
+    """The vocabulary of one reduction.
 
-    def __init__(self, builder: ir.IRBuilder, reduction: Reduction, lanes: int = 0) -> None:
+    Unless it is `careful`, maxima and minima that keep NaN are `fast`, and may lose it.
+    """
+
+    def __init__(
+        self, builder: ir.IRBuilder, reduction: Reduction, lanes: int = 0, careful: bool = True
+    ) -> None:
         super().__init__(builder, reduction.dtype, lanes or reduction.lanes)
+        self.checks = reduction.keeps_nan
+        self.fast = self.checks and not careful
         self.reduction = reduction
         number = reduction.identity.item()
         self.identity = self.constant(number if isinstance(number, float) else int(number))
@@ -76,7 +89,7 @@ class Reducer(Vectors):
         else:
             better = builder.icmp_unsigned(word, second, first)
         best = builder.select(better, second, first)
-        if reduction.dtype.kind != "f":
+        if reduction.dtype.kind != "f" or self.fast:
             return best
         tested = first if reduction.skip_nan else second
         return builder.select(builder.fcmp_unordered("uno", tested, tested), second, best)
@@ -113,10 +126,23 @@ class Reducer(Vectors):
         else:
             self.masked_store(value, pointer, mask)
 
+    def only(self, lane: int) -> ir.Constant:
+        """Return the mask of one lane."""
+        return ir.Constant(self.mask_type, [number == lane for number in range(self.lanes)])
+
+    def any_nan(self, value: ir.Value) -> ir.Value:
+        """Return whether a vector holds NaN."""
+        bits = self.builder.fcmp_unordered("uno", value, value)
+        kind = ir.IntType(self.lanes)
+        return self.builder.icmp_unsigned("!=", self.builder.bitcast(bits, kind), kind(0))
+
+    def order(self, lanes: Iterable[int]) -> ir.Constant:
+        """Return what a shuffle takes which lanes by."""
+        return ir.Constant(ir.VectorType(INT32, self.lanes), list(lanes))
+
     def phases(self, vectors: list[ir.Value]) -> list[ir.Value]:
         """Sort neighbouring vectors: every so many elements that many vectors are."""
         count, lanes = len(vectors), self.lanes
-        kind = ir.VectorType(INT32, lanes)
         sorted_by_phase = []
         for phase in range(count):
             wanted = [phase + count * lane for lane in range(lanes)]
@@ -129,6 +155,6 @@ class Reducer(Vectors):
                 ]
                 if number == 1:
                     order = [min(place, 2 * lanes - 1) for place in wanted]
-                value = self.builder.shuffle_vector(value, vector, ir.Constant(kind, order))
+                value = self.builder.shuffle_vector(value, vector, self.order(order))
             sorted_by_phase.append(value)
         return sorted_by_phase

@@ -11,6 +11,8 @@ from fastconv.geometry import Axis
 
 MOST_PHASES = 4
 """Column strides up to which lines have phases."""
+MOST_NEAR = 3
+"""Taps of small windows."""
 SLACK = 64
 """Elements of a line that may be read or written beyond what is used: the longest vector."""
 ALIGNMENT = 64
@@ -32,19 +34,19 @@ class Lines:
     def phases(self) -> int:
         """Phases of a line; 1, too, for strides with which results are reduced one by one."""
         stride = self.axis.stride
-        return 1 if self.inner > 1 or stride > MOST_PHASES else stride
+        return 1 if self.inner > 1 or self.near or stride > MOST_PHASES else stride
 
     @property
     def step(self) -> int:
         """Elements of a phase from one result to the next."""
-        return 1 if self.inner > 1 else self.axis.stride // self.phases
+        return 1 if self.inner > 1 or self.near else self.axis.stride // self.phases
 
     @property
-    def in_blocks(self) -> bool:
-        """Whether every window is what is at one place of all phases."""
+    def near(self) -> bool:
+        """Whether windows are small: they have code of their own, without a line."""
         axis = self.axis
-        plain = axis.kernel == axis.stride > 1 and axis.dilation == 1 and not axis.before
-        return plain and self.phases > 1 and (axis.out - 1) * axis.stride < axis.size
+        small = axis.dilation == 1 and 1 < axis.kernel <= MOST_NEAR and self.inner == 1
+        return small and axis.stride <= axis.kernel
 
     @cached_property
     def pitch(self) -> int:
@@ -61,7 +63,8 @@ class Lines:
     def parts(self) -> list[tuple[int, ...]]:
         """Return of each part: its first output, their number, its first column, their number.
 
-        And then, for each phase, where in the line the first column goes if it begins there.
+        How many elements of the first window lie before those, and then, for each phase, where in
+        the line the first column goes if it begins there.
         """
         return [self._part(start) for start in range(0, self.axis.out, self.part)]
 
@@ -72,7 +75,24 @@ class Lines:
         low = min(max(0, first), max(0, last))
         columns = max(0, last - low)
         starts = (self._place((low - first) * self.inner + phase) for phase in range(self.phases))
-        return start, count, low * self.inner, columns * self.inner, *starts
+        lead = (low - first) * self.inner
+        return start, count, low * self.inner, columns * self.inner, lead, *starts
+
+    def masks(self, part: tuple[int, ...], lanes: int) -> tuple[int, ...]:
+        """Return for every vector of results of a near part, as bits: those there are.
+
+        And then, for each of the vectors of columns under them, those that lie in the input; -1 for
+        all. `kernels.pool_near` says where these begin.
+        """
+        _, count, _, columns, lead = part[:5]
+        stride = self.axis.stride
+        words = []
+        for result in range(0, count, lanes):
+            words.append(_bits(-result, count - result, lanes))
+            first = result * stride + self.axis.kernel - stride - lead
+            starts = (first + number * lanes for number in range(stride))
+            words += [_bits(-start, columns - start, lanes) for start in starts]
+        return tuple(words)
 
     def offsets(self) -> list[int]:
         """Return where the taps are that the first window of a part reads."""
@@ -82,3 +102,12 @@ class Lines:
     def _place(self, element: int) -> int:
         """Return where in a line an element is, counted from the first that a window reads."""
         return element % self.phases * self.pitch + element // self.phases
+
+
+def _bits(low: int, high: int, lanes: int) -> int:
+    """Return an integer of 64 bits, of which those from `low` to `high` are set; -1 for all."""
+    low, high = max(0, low), min(high, lanes)
+    if (low, high) == (0, lanes):
+        return -1
+    bits = max(0, (1 << max(high, 0)) - (1 << low))
+    return bits - (1 << 64) if bits >> 63 else bits

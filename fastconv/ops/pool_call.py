@@ -126,7 +126,9 @@ def checked_places(indices: npt.ArrayLike, shape: Ints, like: str, problem: Prob
         raise DtypeError(f"indices: expected integers, got dtype {places.dtype}")
     check_shape("indices", places.shape, shape, f"as {like}")
     plane = int(np.prod(problem.scatter.sizes))
-    if places.size:
+    # where none is negative, the largest unsigned one is enough
+    plain = places.dtype in (np.int64, np.uint64)
+    if places.size and not (plain and int(places.view(np.uint64).max()) < plane):
         low, high = int(places.min()), int(places.max())
         if low < -1 or high >= plane:
             raise ParameterError(

@@ -38,6 +38,17 @@ def test_pools_without_the_reference(command):
     assert "window view: " in out
 
 
+@pytest.mark.parametrize("layer", ["alexnet", "lenet"])
+def test_gradients_of_pools(command, layer):
+    found = [peer.name for peer in PEERS if peer.available() and peer.name == "PyTorch"]
+    chosen = ("--direction", "pool-backward", "--layers", layer, "--peers", "--no-reference")
+    code, out, _ = command(*QUICK, *chosen)
+    assert code == 0
+    assert "GB/s" in out
+    for name in found:
+        assert f"{name}: " in out
+
+
 @pytest.mark.parametrize("direction", ["unfold", "fold"])
 def test_columns(command, direction):
     code, out, _ = command(*SMALL, "--direction", direction)

@@ -27,6 +27,16 @@ def test_names_are_unique():
         ("forward", "wavenet.dilated", "conv forward x=1x64x4000 w=128x64x2 d=512 float32"),
         ("forward", "c3d.conv2", "conv forward x=1x64x8x28x28 w=128x64x3x3x3 p=1 float32"),
         ("pool", "resnet50.maxpool", "max_pool forward x=1x64x112x112 k=3x3 s=2 p=1 float32"),
+        (
+            "pool-backward",
+            "resnet50.maxpool",
+            "scatter forward x=1x64x112x112 o=56x56 float32",
+        ),
+        (
+            "pool-backward",
+            "inception.avgpool",
+            "avg_pool input_gradient x=1x288x35x35 k=3x3 p=1 float32",
+        ),
         ("unfold", "resnet50.conv1", "columns forward x=1x3x224x224 k=7x7 s=2 p=3 float32"),
         ("fold", "alexnet.conv2", "columns input_gradient x=1x96x27x27 k=5x5 p=2 float32"),
         ("pool", "densenet.avgpool", "avg_pool forward x=1x128x56x56 k=2x2 s=2 float32"),

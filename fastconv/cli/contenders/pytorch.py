@@ -1,5 +1,6 @@
 """PyTorch on the CPU: `torch.nn.functional`, and what `torch.nn.grad` calls."""
 
+import operator
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -8,6 +9,7 @@ from fastconv.algorithms import Inputs
 from fastconv.cli.contenders.contender import Call
 from fastconv.cli.extras import importable
 from fastconv.dtypes import Array
+from fastconv.planes import ScatterGeometry
 from fastconv.problem import Problem
 
 
@@ -31,10 +33,15 @@ class PyTorch:
             return "float32 and float64 only"
         if problem.operation == "columns":
             return _columns_refusal(problem)
+        if problem.operation == "scatter":
+            sizes, out = problem.scatter.sizes, problem.scatter.out
+            fits = len(sizes) == 2 and all(map(operator.ge, sizes, out))
+            return None if fits else "gradients of pools in planes only"
         if problem.operation not in ("conv", "max_pool", "avg_pool") or problem.indices:
             return "convolutions, pools and columns only"
-        if problem.operation != "conv" and problem.direction != "forward":
-            return "pools forward only"
+        planes = problem.operation != "conv" and problem.window.rank == 2
+        if problem.operation != "conv" and problem.direction != "forward" and not planes:
+            return "gradients of pools in planes only"
         if problem.padding or (problem.operation == "conv" and problem.conv.fewer_out):
             return "all positions that fit, over zeros"
         if problem.activation is not None:
@@ -87,6 +94,8 @@ def _pool_refusal(problem: Problem) -> str | None:
 def _function(problem: Problem, tensors: list[Any]) -> Callable[[], Any]:
     from torch.nn import functional
 
+    if problem.operation == "scatter":
+        return _scattered(problem.scatter, tensors)
     window = problem.window
     stride = tuple(axis.stride for axis in window.axes)
     padding = tuple(axis.before for axis in window.axes)
@@ -97,10 +106,17 @@ def _function(problem: Problem, tensors: list[Any]) -> Callable[[], Any]:
         if problem.direction == "forward":
             return partial(getattr(functional, name), *tensors, *steps)
         return _gradient(problem, tensors, steps)
+    if problem.operation == "columns":
+        columns = (window.kernel, dilation, padding, stride)
+        if problem.direction == "forward":
+            return partial(functional.unfold, tensors[0], *columns)
+        return partial(functional.fold, tensors[0], window.sizes, *columns)
     place = (tensors[0], window.kernel, stride, padding)
     if problem.operation == "max_pool":
         function = getattr(functional, f"max_pool{window.rank}d")
         return partial(function, *place, dilation, window.ceil_mode)
+    if problem.direction == "input_gradient":
+        return _averages_gradient(problem, *tensors)
     function = getattr(functional, f"avg_pool{window.rank}d")
     options = (window.ceil_mode, problem.count_include_pad)
     divisor = () if problem.divisor is None else (problem.divisor,)
@@ -127,3 +143,29 @@ def _gradient(problem: Problem, tensors: list[Any], steps: tuple[Any, ...]) -> C
         return backward(second, x, w, *place, (inputs, not inputs, False))[0 if inputs else 1]
 
     return gradient
+
+
+def _averages_gradient(problem: Problem, gy: Any) -> Callable[[], Any]:
+    """Return the call that autograd makes: it asks for the input, of which the shape is used."""
+    import torch
+
+    window = problem.window
+    places = [[getattr(axis, name) for axis in window.axes] for name in ("stride", "before")]
+    options = (window.ceil_mode, problem.count_include_pad, problem.divisor)
+    x = torch.zeros(window.input_shape, dtype=gy.dtype)
+    backward = torch.ops.aten.avg_pool2d_backward
+    return partial(backward, gy, x, list(window.kernel), *places, *options)
+
+
+def _scattered(geometry: ScatterGeometry, tensors: list[Any]) -> Callable[[], Any]:
+    """Return the call that autograd makes, of any pool from and to these sizes."""
+    import torch
+
+    pairs = list(zip(geometry.sizes, geometry.out, strict=True))
+    stride = [size // out or 1 for size, out in pairs]
+    kernel = [size - (out - 1) * step for (size, out), step in zip(pairs, stride, strict=True)]
+    values, indices = tensors
+    x = torch.zeros(geometry.input_shape, dtype=values.dtype)
+    backward = torch.ops.aten.max_pool2d_with_indices_backward
+    place = (kernel, stride, [0, 0], [1, 1], False)
+    return partial(backward, values, x, *place, indices)
