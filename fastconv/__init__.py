@@ -157,6 +157,7 @@ from fastconv.ops.transposed import (
     conv_transpose3d_input,
     conv_transpose3d_weight,
 )
+from fastconv.ops.tune import forget_tuned, tune
 from fastconv.ops.with_indices import (
     adaptive_max_pool1d_with_indices,
     adaptive_max_pool2d_with_indices,
@@ -238,6 +239,7 @@ __all__ = [
     "deform_conv2d_backward",
     "explain",
     "fold",
+    "forget_tuned",
     "fractional_max_pool2d",
     "fractional_max_pool2d_backward",
     "fractional_max_pool2d_with_indices",
@@ -310,5 +312,6 @@ __all__ = [
     "sliding_windows",
     "softmax",
     "softmax_backward",
+    "tune",
     "unfold",
 ]

@@ -5,7 +5,7 @@ from typing import Any
 from fastconv.algorithms import ALGORITHMS
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.kernels.pool import cores
-from fastconv.plan import current_settings
+from fastconv.plan import current_settings, wisdom
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "threadpoolctl", "torch", "onnxruntime")
 
@@ -17,7 +17,8 @@ def info() -> dict[str, Any]:
     -------
     dict
         `fastconv`, `python`, `platform`, `packages` (name to version or None), `cpu` (name,
-        cores, features), `algorithms`, `settings`, `cache_folder`. With Numba installed this
+        cores, features), `algorithms`, `settings`, `cache_folder`, `tuned_plans` (the file that
+        `tune` keeps its choices in, or None). With Numba installed this
         imports it, for the CPU's name and features.
 
     Examples
@@ -39,6 +40,7 @@ def info() -> dict[str, Any]:
         cpu["features"] = sorted(name for name, on in binding.get_host_cpu_features().items() if on)
         found = cache_folder()
         folder = None if found is None else str(found)
+    tuned = wisdom.path()
     return {
         "fastconv": _version("fastconv"),
         "python": platform.python_version(),
@@ -48,6 +50,7 @@ def info() -> dict[str, Any]:
         "algorithms": [algorithm.name for algorithm in ALGORITHMS],
         "settings": current_settings(),
         "cache_folder": folder,
+        "tuned_plans": None if tuned is None else str(tuned),
     }
 
 

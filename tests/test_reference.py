@@ -13,7 +13,7 @@ from tests.helpers import ints, same
 
 OPERATIONS = sorted(
     {name for name in F.__all__ if inspect.isfunction(getattr(F, name))}
-    - {"configure", "explain", "info", "settings"}
+    - {"configure", "explain", "forget_tuned", "info", "settings", "tune"}
     - {"deform_conv2d_backward"}  # several plans: tests/ops/test_deform.py
     - {"prepare_conv"}  # returns a callable: tests/ops/test_prepared.py
 )

@@ -55,6 +55,8 @@ class Algorithm(Protocol):
         Returns why it is not taken though it accepts, or None: asked where no algorithm is forced.
     `errors`
         How many times as large as those of sums that are not rearranged errors may be; else 1.
+    `only_slow(problem, precision)`
+        Whether what it declines for is but its estimated time, which measuring may contradict.
     `fuses_activation(problem)`
         True: `run` applies the problem's activation too; else the plan does so afterwards.
     `adds_bias(problem)`

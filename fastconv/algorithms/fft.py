@@ -59,13 +59,18 @@ class Fft:
 
     def declines(self, problem: Problem, precision: str) -> str | None:
         """Leave to direct algorithms what they compute faster."""
-        if precision == "high" and problem.dtype.itemsize > 4 * (1 + (problem.dtype.kind == "c")):
+        if not self.only_slow(problem, precision):
             return "errors are relative to the largest element near by; precision is high"
         if problem.conv.taps < LEAST_TAPS:
             return f"windows of {problem.conv.taps} taps are summed faster"
         tiles = _tiles(problem, DEFAULT_SCRATCH)
         part = seconds(problem.conv, tiles) / direct_seconds(problem)
         return None if part < GAIN else f"transforms would take {part:.2g} of the time"
+
+    def only_slow(self, problem: Problem, precision: str) -> bool:
+        """Return whether errors are small enough."""
+        single = problem.dtype.itemsize <= 4 * (1 + (problem.dtype.kind == "c"))
+        return single or precision == "fast"
 
     def scratch(self, problem: Problem, limit: int) -> int:
         """Count a block of weights, and a tile for each thread."""

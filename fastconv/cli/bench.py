@@ -310,7 +310,10 @@ def _mean(name: str, of: str, found: list[float | None]) -> str:
 def _as_json(outcomes: list[Outcome], direction: str, threads: int) -> str:
     machine: dict[str, Any] = fastconv.info()
     machine["settings"] = asdict(machine["settings"])
-    del machine["cache_folder"]  # whoever reads the numbers need not know where things lie
+    del (
+        machine["cache_folder"],
+        machine["tuned_plans"],
+    )  # whoever reads the numbers need not know where things lie
     content = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "direction": direction,

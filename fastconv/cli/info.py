@@ -45,6 +45,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("BLAS", _blas()),
         ("settings", "\n".join(settings)),
         ("compiled code", _kept(facts)),
+        ("tuned plans", facts["tuned_plans"] or "not kept: no folder can be written"),
     ]
 
 

@@ -8,21 +8,20 @@ versions of Python and Numba, and every source file in `kernels/`. Files appear 
 all. A machine without a writable folder compiles again in every process.
 """
 
-import contextlib
 import functools
 import hashlib
-import os
 import pickle
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core import compiler, serialize
 
-FOLDER_VARIABLE = "FASTCONV_CACHE_DIR"
+from fastconv.kernels.folder import cache_folder, write_whole
+
+__all__ = ["DiskCache", "cache_folder", "source_hash"]
 
 
 class DiskCache:
@@ -54,7 +53,7 @@ class DiskCache:
             return
         path, identity = self._entry(signature, compiled.codegen)
         try:
-            _write_whole(path, serialize.dumps((identity, compiled._reduce())))
+            write_whole(path, serialize.dumps((identity, compiled._reduce())))
         except OSError:
             return
 
@@ -78,51 +77,6 @@ def source_hash() -> str:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-@functools.cache
-def cache_folder() -> Path | None:
-    """Return the first candidate folder that can be written, or None.
-
-    In order: `$FASTCONV_CACHE_DIR`, `$NUMBA_CACHE_DIR`, beside the kernels' source, the user's
-    cache folder, a folder of this user's in the temporary folder.
-    """
-    return next((folder for folder in _candidates() if _usable(folder)), None)
-
-
-def _candidates() -> Iterator[Path]:
-    for variable in (FOLDER_VARIABLE, "NUMBA_CACHE_DIR"):
-        if os.environ.get(variable):
-            yield Path(os.environ[variable]) / "fastconv"
-    yield Path(__file__).parent / "__pycache__" / "kernels"
-    with contextlib.suppress(RuntimeError):  # there may be no home
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-        if home.is_absolute():
-            yield home / "fastconv"
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    yield Path(tempfile.gettempdir()) / f"fastconv-{user}"
-
-
-def _usable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
-            return False  # never load machine code that somebody else could have put there
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except (OSError, RuntimeError):
-        return False
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink()
-        raise
 
 
 source_hash()  # now, before any file can change under code that is already imported

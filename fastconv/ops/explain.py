@@ -72,6 +72,38 @@ def explain(
     >>> F.explain(F.max_pool2d, (1, 64, 112, 112), 3, stride=2, padding=1).output_shape
     (1, 64, 56, 56)
     """
+    described, algorithm = describe(op, shapes, dtype, parameters)
+    if isinstance(described, tuple):
+        return in_order([plan_for(problem) for problem in described])
+    if algorithm is None:
+        return plan_for(described)
+    with settings(algorithm=algorithm):
+        return plan_for(described)
+
+
+def in_order(plans: list[Plan]) -> Plan:
+    """Return the plan of the last of some steps, which knows those before it."""
+    first, *steps = plans
+    plan = functools.reduce(lambda before, plan: replace(plan, before=before), steps, first)
+    if not steps or first.problem.operation == "deform_conv":
+        return plan
+    between = separable.bytes_between(first.problem)
+    return replace(plan, scratch_bytes=plan.scratch_bytes + between)
+
+
+def describe(
+    op: str | Callable[..., Any],
+    shapes: tuple[Any, ...],
+    dtype: npt.DTypeLike,
+    parameters: Arguments,
+) -> tuple[Described, str | None]:
+    """Return the problem of a call, or those of its steps, and the algorithm that it asks for.
+
+    Raises
+    ------
+    ParameterError, ShapeError, DtypeError
+        As the call itself would.
+    """
     name = op if isinstance(op, str) else getattr(op, "__name__", repr(op))
     if name not in EXPLAINED:
         raise ParameterError(
@@ -84,20 +116,9 @@ def explain(
         raise ParameterError(f"explain({name!r}): {error}") from None
     bound.apply_defaults()
     described = problem({"dtype": row_of(dtype).dtype, **bound.arguments})
-    if isinstance(described, tuple):
-        first, *steps = map(plan_for, described)
-        plan = functools.reduce(lambda before, plan: replace(plan, before=before), steps, first)
-        if function is deform.deform_conv2d_backward:
-            return plan
-        between = separable.bytes_between(first.problem)
-        return replace(plan, scratch_bytes=plan.scratch_bytes + between)
-    algorithm = bound.arguments.get("algorithm")
-    if function is streaming.causal_conv1d:
-        algorithm = streaming.steady_algorithm(described)
-    if algorithm is None:
-        return plan_for(described)
-    with settings(algorithm=algorithm):
-        return plan_for(described)
+    if function is streaming.causal_conv1d and not isinstance(described, tuple):
+        return described, streaming.steady_algorithm(described)
+    return described, bound.arguments.get("algorithm")
 
 
 def _conv(rank: int, direction: Any, arguments: Arguments) -> Problem:

@@ -69,6 +69,9 @@ class Plan:
         Whether the threads were set, so that BLAS is held to them while the call runs.
     before : Plan or None
         The plan of the step before this one, where a call takes several; only `explain` says so.
+    source : str
+        Where the choice came from: "rule", the first that accepts; "measured", the fastest when
+        that was measured; "asked", the settings or the call.
     """
 
     problem: Problem
@@ -80,6 +83,7 @@ class Plan:
     limits_blas: bool
     chosen: Algorithm = field(repr=False)
     before: "Plan | None" = None
+    source: str = "rule"
 
     @property
     def algorithm(self) -> str:
@@ -259,6 +263,7 @@ class Plan:
         lines = [
             f"problem    {self.problem}",
             f"algorithm  {self.algorithm}",
+            f"chosen     {_SOURCES[self.source]}",
             f"output     {self.output_shape}",
             f"scratch    {_mebibytes(self.scratch_bytes)} of {_mebibytes(self.max_scratch_bytes)}",
             f"work       {self.flops / 1e6:.1f} Mflop",
@@ -270,6 +275,9 @@ class Plan:
         if self.before is not None:
             lines = [*str(self.before).splitlines(), "and then", *lines]
         return "\n".join(lines)
+
+
+_SOURCES = {"rule": "by rule", "measured": "as measured", "asked": "as asked"}
 
 
 def _mebibytes(count: int) -> str:

@@ -1,17 +1,23 @@
 """The planner: the first algorithm that does not refuse; plans are cached."""
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 from fastconv.algorithms import ALGORITHMS, Algorithm
 from fastconv.errors import PlanError
 from fastconv.kernels.pool import cores
+from fastconv.plan import wisdom
 from fastconv.plan.plan import Plan, is_native, left_for_algorithm, takes_views
 from fastconv.plan.settings import Settings, current_settings
+from fastconv.plan.tuning import measured
+from fastconv.plan.wisdom import tuned_choice
 from fastconv.problem import Problem
 
 NAIVE = "naive"
 """The name of the reference."""
+_not_measured: set[tuple[Problem, Settings]] = set()
+"""Problems between whose algorithms there is nothing to choose."""
 INDEX_BYTES = 8
 """Of an index into a plane."""
 
@@ -19,12 +25,17 @@ INDEX_BYTES = 8
 def plan_for(problem: Problem) -> Plan:
     """Return the plan of a problem under the settings in force.
 
+    Where these ask for it, and nobody has before, algorithms are measured first.
+
     Raises
     ------
     PlanError
         If the algorithm asked for refuses, or all do.
     """
-    return _plan(problem, current_settings())
+    settings = current_settings()
+    if settings.plan == "measure" and settings.algorithm is None:
+        measure_once(problem, settings)
+    return _plan(problem, settings)
 
 
 @lru_cache(maxsize=4096)
@@ -39,6 +50,11 @@ def _plan(problem: Problem, settings: Settings) -> Plan:
             refusals[algorithm.name] = reason
     if not candidates:
         raise PlanError(_message(problem, settings, refusals))
+    source = "rule" if settings.algorithm is None else "asked"
+    tuned = None if problem.empty else tuned_choice(problem, settings)
+    if tuned is not None and (first := _by_name(tuned, problem, settings)) is not None:
+        source, candidates = "measured", [first, *(a for a in candidates if a is not first)]
+        refusals.pop(tuned, None)
     chosen = candidates[0]
     return Plan(
         problem,
@@ -54,7 +70,63 @@ def _plan(problem: Problem, settings: Settings) -> Plan:
         settings.threads or cores(),
         settings.threads is not None and chosen.uses_blas,
         chosen,
+        source=source,
     )
+
+
+def _by_name(name: str, problem: Problem, settings: Settings) -> Algorithm | None:
+    """Return an algorithm if it may be taken, even one that is thought to be slower."""
+    algorithm = next((a for a in ALGORITHMS if a.name == name), None)
+    forced = replace(settings, algorithm=name)
+    if algorithm is None or _refusal(algorithm, problem, forced) is not None:
+        return None
+    return None if _imprecise(algorithm, problem, settings) else algorithm
+
+
+def _imprecise(algorithm: Algorithm, problem: Problem, settings: Settings) -> bool:
+    """Return whether an algorithm is not to be taken unasked, however fast it may be."""
+    declines = getattr(algorithm, "declines", None)
+    if declines is None or declines(problem.on_padded, settings.precision) is None:
+        return False
+    slow = getattr(algorithm, "only_slow", None)
+    return slow is None or not slow(problem.on_padded, settings.precision)
+
+
+def tuned_plan(problem: Problem) -> Plan:
+    """Measure the algorithms that may solve a problem, and return the plan of the fastest.
+
+    Raises
+    ------
+    PlanError
+        If none accepts.
+    """
+    settings = current_settings()
+    if measured(problem, settings, measurable(problem, settings), _plan, asked=True):
+        _plan.cache_clear()
+    return _plan(problem, settings)
+
+
+def measure_once(problem: Problem, settings: Settings) -> None:
+    """Measure the algorithms of a problem unless that has been done."""
+    if tuned_choice(problem, settings) is not None or (problem, settings) in _not_measured:
+        return
+    if measured(problem, settings, measurable(problem, settings), _plan, asked=False) is None:
+        _not_measured.add((problem, settings))
+    else:
+        _plan.cache_clear()
+
+
+def forget_plans(problems: tuple[Problem, ...] | None) -> None:
+    """Forget what was measured of problems under the settings in force, or of all."""
+    wisdom.forget(problems, current_settings())
+    _not_measured.clear()
+    _plan.cache_clear()
+
+
+def measurable(problem: Problem, settings: Settings) -> list[str]:
+    """Return the names of the algorithms among which measuring chooses: all but the plain loops."""
+    accepted = (a for a in ALGORITHMS[:-1] if _by_name(a.name, problem, settings) is not None)
+    return [algorithm.name for algorithm in accepted]
 
 
 def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str | None:

@@ -12,6 +12,7 @@ from fastconv.errors import ParameterError
 
 MIB = 2**20
 PRECISIONS = ("high", "fast")
+PLANS = ("rule", "tuned", "measure")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Settings:
         Whether compiled algorithms may be chosen. False computes as where Numba is not installed.
     precision : str
         "high", or "fast" to admit algorithms with larger rounding errors.
+    plan : str
+        "rule": the first algorithm that accepts, in a fixed order. "tuned": the one that was
+        fastest when it was measured on this CPU, by `tune` or in another process, if it was.
+        "measure": the same, and what was not measured yet is at its first call. Algorithms differ
+        in how they round, so the bits of a result may depend on what was measured.
     """
 
     threads: int | None = None
@@ -42,6 +48,7 @@ class Settings:
     max_scratch_bytes: int = 32 * MIB
     compiled: bool = True
     precision: str = "high"
+    plan: str = "rule"
 
 
 _default = Settings()
@@ -71,7 +78,8 @@ def settings(**changes: Any) -> Iterator[Settings]:
     Parameters
     ----------
     **changes
-        Any of `threads`, `algorithm`, `max_scratch_bytes`, `compiled`, `precision`; see `Settings`.
+        Any of `threads`, `algorithm`, `max_scratch_bytes`, `compiled`, `precision`, `plan`; see
+        `Settings`.
 
     Yields
     ------
@@ -143,6 +151,8 @@ def _checked(changes: dict[str, Any]) -> dict[str, Any]:
             _choice(name, value, PRECISIONS)
         elif name == "compiled":
             changes[name] = parameters.flag(name, value)
+        elif name == "plan":
+            _choice(name, value, PLANS)
         elif value is not None or name == "max_scratch_bytes":
             changes[name] = parameters.integer(name, value, 0 if name == "max_scratch_bytes" else 1)
     return changes

@@ -12,7 +12,7 @@ from tests.helpers import PACKAGE, python
 
 pytest.importorskip("numba")
 
-from fastconv.kernels import disk_cache, jit
+from fastconv.kernels import disk_cache, folder, jit
 
 USE = """
 import fastconv, numpy as np
@@ -213,9 +213,9 @@ def test_a_read_only_package_uses_the_users_cache(package, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="users have no numbers here")
 def test_a_folder_of_somebody_else_is_never_used(tmp_path, monkeypatch):
-    assert disk_cache._usable(tmp_path)
+    assert folder._usable(tmp_path)
     monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
-    assert not disk_cache._usable(tmp_path)
+    assert not folder._usable(tmp_path)
 
 
 def test_no_home_is_no_error(package, tmp_path):
