@@ -74,11 +74,7 @@ def explain(
     """
     described, algorithm = describe(op, shapes, dtype, parameters)
     if isinstance(described, tuple):
-        plan = in_order([plan_for(problem) for problem in described])
-        if plan.problem.operation == "deform_conv":
-            return plan
-        between = separable.bytes_between(described[0])
-        return replace(plan, scratch_bytes=plan.scratch_bytes + between)
+        return in_order([plan_for(problem) for problem in described])
     if algorithm is None:
         return plan_for(described)
     with settings(algorithm=algorithm):
@@ -88,7 +84,11 @@ def explain(
 def in_order(plans: list[Plan]) -> Plan:
     """Return the plan of the last of some steps, which knows those before it."""
     first, *steps = plans
-    return functools.reduce(lambda before, plan: replace(plan, before=before), steps, first)
+    plan = functools.reduce(lambda before, plan: replace(plan, before=before), steps, first)
+    if not steps or first.problem.operation == "deform_conv":
+        return plan
+    between = separable.bytes_between(first.problem)
+    return replace(plan, scratch_bytes=plan.scratch_bytes + between)
 
 
 def describe(
