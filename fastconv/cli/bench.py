@@ -143,23 +143,30 @@ def bench(
     _check(direction, roofline, json_file, plot_file)
     chosen = layers(direction, pattern, dtype, batch)
     out = console()
-    others = TRANSPOSED_PEERS if direction is Direction.TRANSPOSED else PEERS
-    among = others if peers else ()
+    among = _peers(direction) if peers else ()
     contenders = _contenders(out, reference, numpy, among, prepared=peers or roofline)
     with _precision(precision.value):
         outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
-    title = f"{direction.value}, {chosen[0].problem.dtype.name}, threads: {threads}"
-    title += ", precision: fast" * (precision is Precision.FAST)
+    kind = f"{chosen[0].problem.dtype.name}{', fast' * (precision is Precision.FAST)}"
+    title = f"{direction.value}, {kind}, threads: {threads}"
     names = _others(contenders, outcomes)
     show(_table(title, outcomes, names, moves=direction.moves))
     out.print("\n".join(_means(outcomes, names)))
     if roofline:
         out.print(_roof(outcomes))
-    if json_file is not None:
-        json_file.write_text(_as_json(outcomes, direction.value, threads), encoding="utf-8")
+    _write_json(json_file, outcomes, direction.value, threads)
     if plot_file is not None:
         _plot(title, outcomes, names, plot_file, roofline)
     _fail_if_wrong(out, outcomes)
+
+
+def _peers(direction: Direction) -> tuple[Contender, ...]:
+    return TRANSPOSED_PEERS if direction is Direction.TRANSPOSED else PEERS
+
+
+def _write_json(path: Path | None, outcomes: list[Outcome], direction: str, threads: int) -> None:
+    if path is not None:
+        path.write_text(_as_json(outcomes, direction, threads), encoding="utf-8")
 
 
 def _fail_if_wrong(out: Console, outcomes: list[Outcome]) -> None:
