@@ -28,7 +28,7 @@ def test_names_by_the_design():
     expected |= {
         f"{kind}max_pool{r}d_with_indices" for kind in ("", "adaptive_") for r in (1, 2, 3)
     }
-    expected |= {"explain", "settings", "configure", "info"}
+    expected |= {"explain", "tune", "forget_tuned", "settings", "configure", "info"}
     for rank in (1, 2, 3):
         expected |= {f"conv{rank}d", f"conv{rank}d_input", f"conv{rank}d_weight"}
         expected |= {f"conv{rank}d_bias", f"separable_conv{rank}d"}

@@ -182,10 +182,12 @@ def test_every_operation_with_a_plan_is_covered():
     others = {
         "configure",
         "explain",
+        "forget_tuned",
         "info",
         "prepare_conv",
         "settings",
         "sliding_windows",
+        "tune",
         *BETWEEN,
     }
     assert set(EXPLAINED) == operations - others

@@ -242,7 +242,7 @@ def test_parameters():
         pass
     with pytest.raises(ParameterError, match="op: nothing to plan"):
         F.tune("sort", (1, 2))
-    with pytest.raises(ParameterError, match=r"^conv2d: "):
+    with pytest.raises(ParameterError, match="'conv2d'"):
         F.tune("conv2d", *SHAPES, no_such=1)
 
 
