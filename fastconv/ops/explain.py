@@ -113,7 +113,7 @@ def describe(
     try:
         bound = inspect.signature(function).bind(*shapes, **parameters)
     except TypeError as error:
-        raise ParameterError(f"{name}: {error}") from None
+        raise ParameterError(f"explain({name!r}): {error}") from None
     bound.apply_defaults()
     described = problem({"dtype": row_of(dtype).dtype, **bound.arguments})
     if function is streaming.causal_conv1d and not isinstance(described, tuple):
