@@ -243,7 +243,8 @@ def test_scratch_memory_is_what_the_plan_says(line, name, limit):
     assert plan.scratch_bytes <= limit == plan.max_scratch_bytes
     inputs, outputs = inputs_of_zeros(problem), outputs_of(problem)
     if plan.algorithm not in NUMPY_NAMES:
-        plan.run(inputs, outputs)  # compiles
+        for _ in range(3):  # compiles: small calls are shared when they come in quick succession
+            plan.run(inputs, outputs)
     tracemalloc.start()
     try:
         plan.run(inputs, outputs)
