@@ -11,7 +11,7 @@ from fastconv.cli.race import Outcome
 
 COLOURS = dict(
     zip(
-        (contender.name for contender in CONTENDERS),
+        dict.fromkeys(contender.name for contender in CONTENDERS),  # names come once
         ("#9a9a9a", "#000000", "#8c5fb0", "#c9a227", "#3b6fb6", "#d9722e", "#4a9a5b"),
         strict=True,
     )
