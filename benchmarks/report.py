@@ -25,15 +25,22 @@ RESULTS = Path(__file__).parent / "results"
 ROOFLINE = RESULTS / "roofline.png"
 README = ROOT / "README.md"
 Record = dict[str, Any]
-BRIEFLY = ("--seconds-per-layer", "0.6", "--no-reference", "--no-numpy")
+BRIEFLY = ("--seconds-per-layer", "0.5", "--no-reference", "--no-numpy")
 WINOGRAD_LAYERS = r"vgg16.conv(1_2|3|4|5)|3x3|enc1|bottom"
 """Of 64 channels or more, with windows of 3x3 at stride 1."""
 RUNS = {
-    "forward": ("--seconds-per-layer", "3", "--roofline", "--plot", str(ROOFLINE)),
-    "forward-2": ("--seconds-per-layer", "2", "--threads", "2", "--no-reference"),
-    "forward-float64": ("--seconds-per-layer", "1.5", "--dtype", "float64", "--no-reference"),
+    "forward": ("--seconds-per-layer", "2", "--roofline", "--plot", str(ROOFLINE)),
+    "forward-2": ("--seconds-per-layer", "1.5", "--no-numpy", "--threads", "2", "--no-reference"),
+    "forward-float64": (
+        "--seconds-per-layer",
+        "1",
+        "--dtype",
+        "float64",
+        "--no-reference",
+        "--no-numpy",
+    ),
     "tiny": ("--seconds-per-layer", "1", "--direction", "tiny"),
-    "pool": ("--seconds-per-layer", "2", "--direction", "pool"),
+    "pool": ("--seconds-per-layer", "1", "--direction", "pool"),
     "pool-2": (*BRIEFLY, "--direction", "pool", "--threads", "2"),
     **{
         name + suffix: (*BRIEFLY, *options, *threads)
