@@ -100,6 +100,8 @@ class Winograd:
         if not geometry.batch:
             return
         threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        if not isinstance(w, Packed):
+            w = ready(w)  # once: it is packed by chunks
         bias = w.bias if isinstance(w, Packed) else engine.packed_bias(b)
         bad = np.zeros(geometry.batch, np.uint8)
         call = _Call(engine, ready(x), w, bias, y.reshape(-1), bad, threads)
