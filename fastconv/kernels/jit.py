@@ -1,9 +1,11 @@
 """The only place with Numba flags and decorators."""
 
+import os
 from collections.abc import Callable
 
 import numba
 from numba import types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, overload
 
 from fastconv.kernels.disk_cache import DiskCache, cache_folder
@@ -41,3 +43,13 @@ def kernel(function: Callable, variant: str = "", *, inline: bool = False) -> Ca
     if folder is not None:
         dispatcher._cache = DiskCache(function, folder, variant)
     return dispatcher
+
+
+if hasattr(os, "register_at_fork"):
+    # Forked while another thread compiles, a child would wait for ever for that thread, which it
+    # has not, to let go of the compiler.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )

@@ -462,6 +462,31 @@ print(codes)
     assert program(code) == "[0, 0, 0, 0, 0]"
 
 
+@needs_fork
+def test_a_fork_while_another_thread_compiles():
+    pytest.importorskip("numba")
+    code = """
+import signal
+from fastconv.kernels.jit import kernel
+same(0)
+def compile_much():
+    for turn in range(12):
+        kernel(lambda x: sum(np.sort(x)), f"fork-{os.getpid()}-{turn}")(np.ones(3))
+thread = threading.Thread(target=compile_much)
+thread.start()
+codes = []
+while thread.is_alive():
+    child = os.fork()
+    if not child:
+        signal.alarm(40)
+        kernel(lambda x: x + 1, f"fork-{os.getpid()}")(1.0)
+        os._exit(0)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(set(codes))
+"""
+    assert program(code, timeout=100) == "{0}"
+
+
 def test_spawned_processes(tmp_path):
     """They find the main module by its path."""
     pytest.importorskip("numba")
