@@ -40,7 +40,7 @@ def test_every_public_operation_is_in_the_table():
 
     named = {name for row in coverage.ROWS for name, _ in coverage.entries(row[-1])}
     operations = {n for n in fastconv.__all__ if inspect.isfunction(getattr(fastconv, n))}
-    assert operations - named == {"configure", "info"}
+    assert operations - named == {"configure", "info", "tune", "forget_tuned"}
 
 
 def test_what_does_not_exist_is_found(monkeypatch):

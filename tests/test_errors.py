@@ -9,6 +9,7 @@ BUILT_INS = {
     "AccumulatorError": OverflowError,
     "PlanError": RuntimeError,
     "MissingDependencyError": ImportError,
+    "StateError": RuntimeError,
 }
 
 

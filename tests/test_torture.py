@@ -81,7 +81,17 @@ COUNTED = (
 
 
 def survives(function, given, what):
-    """Call; a `FastconvError` or a result is fine, but not with much memory."""
+    """Call; a `FastconvError` or a result is fine, but not with much memory.
+
+    What a first call compiles is not counted.
+    """
+    peak = peak_of(function, given, what)
+    if peak >= MOST_BYTES:
+        peak = peak_of(function, given, what)
+    assert peak < MOST_BYTES, (what, peak)
+
+
+def peak_of(function, given, what):
     tracemalloc.start()
     try:
         with contextlib.suppress(FastconvError):
@@ -91,7 +101,7 @@ def survives(function, given, what):
     finally:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert peak < MOST_BYTES, (what, peak)
+    return peak
 
 
 @ALL

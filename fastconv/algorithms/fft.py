@@ -44,6 +44,8 @@ class Fft:
     """Transforms of tiles."""
 
     name = "fft"
+    errors = 16.0
+    """Of the size of what an element may be before its activation, not of what it is."""
     exact = False
     uses_blas = False
 
@@ -61,6 +63,8 @@ class Fft:
         """Leave to direct algorithms what they compute faster."""
         if not self.only_slow(problem, precision):
             return "errors are relative to the largest element near by; precision is high"
+        if not problem.flops:
+            return "there is nothing to compute"
         if problem.conv.taps < LEAST_TAPS:
             return f"windows of {problem.conv.taps} taps are summed faster"
         tiles = _tiles(problem, DEFAULT_SCRATCH)
