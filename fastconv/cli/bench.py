@@ -147,17 +147,20 @@ def bench(
     contenders = _contenders(out, reference, numpy, among, prepared=peers or roofline)
     with _precision(precision.value):
         outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
-    kind = f"{chosen[0].problem.dtype.name}{', fast' * (precision is Precision.FAST)}"
-    title = f"{direction.value}, {kind}, threads: {threads}"
+    title = _title(direction, chosen[0].problem.dtype.name, precision, threads)
     names = _others(contenders, outcomes)
     show(_table(title, outcomes, names, moves=direction.moves))
     out.print("\n".join(_means(outcomes, names)))
     if roofline:
         out.print(_roof(outcomes))
     _write_json(json_file, outcomes, direction.value, threads)
-    if plot_file is not None:
-        _plot(title, outcomes, names, plot_file, roofline)
+    _plot(title, outcomes, names, plot_file, roofline)
     _fail_if_wrong(out, outcomes)
+
+
+def _title(direction: Direction, dtype: str, precision: Precision, threads: int) -> str:
+    kind = f"{dtype}{', fast' * (precision is Precision.FAST)}"
+    return f"{direction.value}, {kind}, threads: {threads}"
 
 
 def _peers(direction: Direction) -> tuple[Contender, ...]:
@@ -338,8 +341,10 @@ def _as_json(outcomes: list[Outcome], direction: str, threads: int) -> str:
 
 
 def _plot(
-    title: str, outcomes: list[Outcome], names: list[str], path: Path, roofline: bool
+    title: str, outcomes: list[Outcome], names: list[str], path: Path | None, roofline: bool
 ) -> None:
+    if path is None:
+        return
     from fastconv.cli.plot import draw_ratios, draw_shares  # imports matplotlib: a second
 
     if roofline:

@@ -112,7 +112,8 @@ def fold_padding(padded: Array, pairs: tuple[tuple[int, int], ...], mode: str = 
         )
         if mode != "zeros" and not own:
             middle, own = middle.copy(), True
-        _add_ends(mode, *(np.moveaxis(part, lead + axis, 0) for part in (middle, first, last)))
+        with np.errstate(invalid="ignore", over="ignore"):  # as in compiled sums
+            _add_ends(mode, *(np.moveaxis(part, lead + axis, 0) for part in (middle, first, last)))
         padded = middle
     return padded
 

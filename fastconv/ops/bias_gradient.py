@@ -160,6 +160,7 @@ def _bias_gradient(
     rank: int, grad_output: npt.ArrayLike, layout: str, acc_dtype: npt.DTypeLike | None
 ) -> Array:
     (gy,) = promoted(grad_output=grad_output)
+    layout = parameters.layout(layout)
     if acc_dtype is None:
         problem = _known_problem(rank, gy.shape, gy.dtype, layout)
     else:

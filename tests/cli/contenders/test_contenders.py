@@ -40,6 +40,8 @@ def test_results(contender):
     assert len(accepted) > (4 if contender in TRANSPOSED_PEERS else 20)
     for problem in accepted:
         inputs = operands(problem, "normal")
+        if problem.operation == "columns" and problem.direction == "forward":
+            inputs = (inputs[0], np.zeros((), problem.dtype))  # all that others pad with
         got = contender.prepare(problem, inputs, 1)()
         expected = run_problem(problem, inputs, "naive")[0]
         assert largest_difference(got, expected) <= tolerance(problem, expected), str(problem)
