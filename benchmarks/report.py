@@ -25,7 +25,7 @@ RESULTS = Path(__file__).parent / "results"
 ROOFLINE = RESULTS / "roofline.png"
 README = ROOT / "README.md"
 Record = dict[str, Any]
-BRIEFLY = ("--seconds-per-layer", "0.5", "--no-reference", "--no-numpy")
+BRIEFLY = ("--seconds-per-layer", "0.4", "--no-reference", "--no-numpy")
 WINOGRAD_LAYERS = r"vgg16.conv(1_2|3|4|5)|3x3|enc1|bottom"
 """Of 64 channels or more, with windows of 3x3 at stride 1."""
 RUNS = {
