@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 
 import numba
+from llvmlite.binding.ffi import lib
 from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, overload
@@ -45,11 +46,21 @@ def kernel(function: Callable, variant: str = "", *, inline: bool = False) -> Ca
     return dispatcher
 
 
-if hasattr(os, "register_at_fork"):
+def _hold_compiler() -> None:
+    global_compiler_lock.acquire()
+    lib._lock.__enter__()
+
+
+def _let_go_of_compiler() -> None:
+    lib._lock.__exit__(None, None, None)
+    global_compiler_lock.release()
+
+
+if hasattr(os, "register_at_fork") and hasattr(lib, "_lock"):
     # Forked while another thread compiles, a child would wait for ever for that thread, which it
-    # has not, to let go of the compiler.
+    # has not, to let go of the compiler, or of LLVM.
     os.register_at_fork(
-        before=global_compiler_lock.acquire,
-        after_in_parent=global_compiler_lock.release,
-        after_in_child=global_compiler_lock.release,
+        before=_hold_compiler,
+        after_in_parent=_let_go_of_compiler,
+        after_in_child=_let_go_of_compiler,
     )
