@@ -21,14 +21,14 @@ from fastconv.algorithms.implicit_gemm import (
     CHUNK_BYTES,
     ITEMS_PER_THREAD,
     MOST_AXES,
-    SERIAL_FLOPS,
-    WAKE_FLOPS,
     issued_vectors,
+    most_threads,
+    threads_now,
 )
 from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
-from fastconv.kernels.pool import hands, share
+from fastconv.kernels.pool import share
 from fastconv.lowering.taps import LONGEST_SUM, cheapest_widths
 from fastconv.lowering.weights import terms_of
 from fastconv.problem import Problem
@@ -99,13 +99,13 @@ class ChannelVectors:
         engine, geometry = _engine(problem), problem.conv
         if geometry.padded or not geometry.batch:
             return lambda x, y: self.run(problem, (x, weight, None), (y,), limit, threads)
-        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        threads = most_threads(problem, threads)
         items, shares = engine.cut(geometry.batch, engine.part(), threads)
-        loops, table, flops = engine.loops, engine.table, problem.flops
+        loops, table = engine.loops, engine.table
 
         def solve(x: Array, y: Array) -> None:
             arrays = (ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1))
-            share(loops, (*arrays, table, shares), items, hands(flops, WAKE_FLOPS, threads))
+            share(loops, (*arrays, table, shares), items, threads_now(problem, threads))
 
         return solve
 
@@ -118,8 +118,7 @@ class ChannelVectors:
         (y,) = outputs
         if not geometry.batch:
             return
-        threads = threads if problem.flops >= SERIAL_FLOPS else 1
-        threads = hands(problem.flops, WAKE_FLOPS, threads)
+        threads = threads_now(problem, threads)
         bias = w.bias if isinstance(w, Packed) else _packed_bias(problem, b)
         samples = engine.samples(limit) if geometry.padded else geometry.batch
         flat_y = y.reshape(-1)

@@ -17,13 +17,12 @@ from fastconv.algorithms.implicit_gemm import (
     ITEMS_PER_THREAD,
     MOST_AXES,
     PANELS_BYTES,
-    SERIAL_FLOPS,
-    WAKE_FLOPS,
+    threads_now,
 )
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
-from fastconv.kernels.pool import hands, share
+from fastconv.kernels.pool import share
 from fastconv.lowering.taps import LONGEST_SUM, cheapest_widths
 from fastconv.problem import Problem
 
@@ -87,8 +86,7 @@ class ChannelsLast:
         if not geometry.batch:
             return
         packed = w if isinstance(w, Packed) else self.pack(problem, w, b)
-        threads = threads if problem.flops >= SERIAL_FLOPS else 1
-        threads = hands(problem.flops, WAKE_FLOPS, threads)
+        threads = threads_now(problem, threads)
         items, shares = engine.cut(geometry, threads)
         flat = ready(x).reshape(-1)
         arrays = (flat, packed.panels, packed.bias, y.reshape(-1), engine.table, engine.zeros)

@@ -7,6 +7,7 @@ of a row serves all taps that read it; see `kernels.window_tile`.
 from typing import Any
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
+from fastconv.algorithms.implicit_gemm import threads_now
 from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import ready
 from fastconv.kernels.pool import share
@@ -18,8 +19,6 @@ KERNELS = {"avx512": ((3, 3), (5, 5)), "avx2": ((3, 3),)}
 STRIDES = (1, 2)
 MOST_OUTPUTS = 3
 """Output channels of an input channel; with more, tiles of several of them load less."""
-SERIAL_FLOPS = 2**21
-"""Work below which handing it over costs more than a second thread saves."""
 
 
 class DepthwiseSums:
@@ -66,7 +65,7 @@ class DepthwiseSums:
         if not geometry.batch:
             gw.fill(0)
             return
-        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        threads = threads_now(problem, threads)
         samples = geometry.batch if x.flags.carray and gy.flags.carray else 1
         for start in range(0, geometry.batch, samples):
             part = slice(start, start + samples)

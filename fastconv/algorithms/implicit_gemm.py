@@ -102,16 +102,16 @@ class ImplicitGemm:
     ) -> Callable[[Array, Array], None]:
         """Return `solve(x, y)` with all settled that does not depend on the data."""
         engine, geometry = _engine(problem), problem.conv
-        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        threads = most_threads(problem, threads)
         if engine.copies or not geometry.batch:
             return lambda x, y: self.run(problem, (x, weight, None), (y,), limit, threads)
         whole = ((0, geometry.groups), (0, engine.panels))
         items, shares = engine.cut(geometry.batch, *whole, threads)
-        loops, table, flops = engine.loops, engine.table, problem.flops
+        loops, table = engine.loops, engine.table
 
         def solve(x: Array, y: Array) -> None:
             arrays = (ready(x).reshape(-1), weight.panels, weight.bias, y.reshape(-1))
-            share(loops, (*arrays, table, shares), items, hands(flops, WAKE_FLOPS, threads))
+            share(loops, (*arrays, table, shares), items, threads_now(problem, threads))
 
         return solve
 
@@ -124,8 +124,7 @@ class ImplicitGemm:
         (y,) = outputs
         if not geometry.batch or x is None or w is None:
             return
-        threads = threads if problem.flops >= SERIAL_FLOPS else 1
-        threads = hands(problem.flops, WAKE_FLOPS, threads)
+        threads = threads_now(problem, threads)
         samples = 1
         if x.flags.carray:
             samples = _samples(problem, limit) if engine.copies else geometry.batch
@@ -139,6 +138,16 @@ class ImplicitGemm:
             target = flat_y[start * per_sample : (start + count) * per_sample]
             for groups, panels, packed in _weights(problem, engine, w, threads):
                 engine.run(count, groups, panels, (image, packed, bias, target), threads)
+
+
+def most_threads(problem: Problem, threads: int) -> int:
+    """Return how many of some threads a convolution or a gradient may be cut for."""
+    return threads if problem.flops >= SERIAL_FLOPS else 1
+
+
+def threads_now(problem: Problem, threads: int) -> int:
+    """Return how many of some threads are worth having, if others must be woken for it."""
+    return hands(problem.flops, WAKE_FLOPS, most_threads(problem, threads))
 
 
 def issued_vectors(problem: Problem) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastconv import memory
 from fastconv.algorithms.algorithm import Inputs, Outputs
+from fastconv.algorithms.implicit_gemm import threads_now
 from fastconv.algorithms.numba_here import refusal
 from fastconv.algorithms.position_sums import issued_vectors
 from fastconv.dtypes import Array, ready
@@ -30,8 +31,6 @@ STRIP = 2048
 """Positions of a strip, which stay in the cache while all tiles of an item use them."""
 ITEMS_PER_THREAD = 2
 """Items per thread that work is cut into."""
-SERIAL_FLOPS = 2**21
-"""Work below which handing it over costs more than a second thread saves."""
 LOADING = 0.5
 """What it costs to load a vector, in vectors multiplied in the same time."""
 ADDING = 13.0
@@ -77,7 +76,7 @@ class PositionDots:
         if not batch:
             gw.fill(0)
             return
-        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        threads = threads_now(problem, threads)
         whole = engine.in_place and x.flags.carray and gy.flags.carray
         samples = batch if whole else engine.samples(limit)
         copy = 0 if engine.in_place else samples * engine.sample_bytes // x.dtype.itemsize

@@ -17,6 +17,7 @@ import numpy as np
 
 from fastconv import memory
 from fastconv.algorithms.algorithm import Inputs, Outputs
+from fastconv.algorithms.implicit_gemm import threads_now
 from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
@@ -37,8 +38,6 @@ ITEMS_PER_THREAD = 24
 """Items per thread that work is cut into: enough to even out threads of unequal speed."""
 PIECES_PER_THREAD = 4
 """Pieces per thread that packing is cut into."""
-SERIAL_FLOPS = 2**22
-"""Work below which handing it over costs more than a second thread saves."""
 PACKING = 0.9
 """What it costs to pack an element, in vectors multiplied in the same time."""
 TURNING, STORING = 2.5, 1.0
@@ -77,7 +76,7 @@ class PositionSums:
         if not batch:
             gw.fill(0)
             return
-        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        threads = threads_now(problem, threads)
         if problem.layout == "channels_last":
             x, gy = np.moveaxis(x, 1, -1), np.moveaxis(gy, 1, -1)
         whole = not problem.conv.padded and x.flags.carray and gy.flags.carray

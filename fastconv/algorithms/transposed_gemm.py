@@ -21,10 +21,10 @@ from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.implicit_gemm import (
     CHUNK_BYTES,
     MOST_AXES,
-    SERIAL_FLOPS,
     STREAM_BYTES,
     Engine,
     engine_of,
+    threads_now,
 )
 from fastconv.algorithms.numba_here import refusal
 from fastconv.dtypes import Array, ready
@@ -117,7 +117,7 @@ class TransposedGemm:
         phases, samples = _phases(problem), _samples(problem, limit)
         if gy.flags.carray and not any(phase.engine.copies for phase in phases):
             samples = conv.batch
-        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        threads = threads_now(problem, threads)
         flat, per_sample = gx.reshape(-1), conv.channels * conv.plane
         biases = [phase.bias(bias, problem) for phase in phases]
         # phases whose images are of one size share them

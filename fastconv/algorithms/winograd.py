@@ -13,7 +13,7 @@ import numpy as np
 
 from fastconv import memory
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
-from fastconv.algorithms.implicit_gemm import SERIAL_FLOPS, ImplicitGemm
+from fastconv.algorithms.implicit_gemm import ImplicitGemm, threads_now
 from fastconv.algorithms.numba_here import refusal
 from fastconv.algorithms.winograd_cost import cost, direct_cost, form_of, is_precise
 from fastconv.algorithms.winograd_engine import Engine, Part, engine_of
@@ -99,7 +99,7 @@ class Winograd:
         (y,) = outputs
         if not geometry.batch:
             return
-        threads = threads if problem.flops >= SERIAL_FLOPS else 1
+        threads = threads_now(problem, threads)
         if not isinstance(w, Packed):
             w = ready(w)  # once: it is packed by chunks
         bias = w.bias if isinstance(w, Packed) else engine.packed_bias(b)

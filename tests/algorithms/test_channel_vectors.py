@@ -15,7 +15,7 @@ from fastconv.algorithms import ALGORITHMS, channel_vectors
 from fastconv.kernels import target
 from fastconv.plan import plan_for
 from tests.algorithms import test_implicit_gemm as positions
-from tests.helpers import fenced, ints, same, unharmed
+from tests.helpers import fenced, ints, same, share_all, unharmed
 
 NAME = "channel_vectors"
 (ALGORITHM,) = (a for a in ALGORITHMS if a.name == NAME)
@@ -76,7 +76,7 @@ def test_a_sample_has_the_same_bits_in_any_batch_and_place(line):
 @EACH_LINE
 @pytest.mark.parametrize("packed", [False, True])
 def test_any_number_of_threads_gives_the_same_bits(line, packed, monkeypatch):
-    monkeypatch.setattr(channel_vectors, "SERIAL_FLOPS", 0)
+    share_all(monkeypatch)
     problem = Problem.parse(line)
     x, w, b = positions.random_inputs(problem, 1)
     inputs = (x, ALGORITHM.pack(problem, w, b), None) if packed else (x, w, b)
@@ -104,7 +104,7 @@ def test_weights_packed_a_chunk_at_a_time_change_nothing(line, monkeypatch):
     inputs = positions.random_inputs(problem, 4)
     expected = bits(problem, inputs)
     monkeypatch.setattr(channel_vectors, "CHUNK_BYTES", 1)
-    monkeypatch.setattr(channel_vectors, "SERIAL_FLOPS", 0)
+    share_all(monkeypatch)
     channel_vectors._engine.cache_clear()
     try:
         for threads in (1, 3):

@@ -163,6 +163,7 @@ def test_agrees_with_the_oracle(line):
 def test_bits_depend_on_neither_batch_nor_threads(line, monkeypatch):
     monkeypatch.setattr(depthwise, "cores", lambda: 5)
     monkeypatch.setattr(depthwise, "SERIAL_FLOPS", 0)
+    monkeypatch.setattr(depthwise, "WAKE_FLOPS", 0)
     depthwise._engine.cache_clear()
     problem = Problem.parse(line)
     x, w, b = random_inputs(problem)

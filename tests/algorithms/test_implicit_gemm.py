@@ -12,7 +12,7 @@ from fastconv.algorithms.algorithm import Packed
 from fastconv.kernels import gemm
 from fastconv.plan import plan_for
 from tests import oracle
-from tests.helpers import fenced, ints, place_of, python, same, solved, unharmed
+from tests.helpers import fenced, ints, place_of, python, same, share_all, solved, unharmed
 
 pytest.importorskip("numba")
 
@@ -97,7 +97,7 @@ def test_any_number_of_threads_gives_the_same_bits(line, packed, monkeypatch):
         return share(loops, arguments, items, threads)
 
     share = implicit_gemm.share
-    monkeypatch.setattr(implicit_gemm, "SERIAL_FLOPS", 0)
+    share_all(monkeypatch)
     monkeypatch.setattr(implicit_gemm, "share", recorded)
     problem = Problem.parse(line)
     x, w, b = random_inputs(problem, 1)
@@ -148,7 +148,7 @@ def test_chunks_and_blocks_of_weights_change_nothing(line, size, monkeypatch):
     expected = bits(problem, inputs)
     packed = ALGORITHM.pack(problem, *inputs[1:])
     monkeypatch.setattr(implicit_gemm, "PANELS_BYTES", size)
-    monkeypatch.setattr(implicit_gemm, "SERIAL_FLOPS", 0)
+    share_all(monkeypatch)
     assert bits(problem, (inputs[0], packed, None), 3) == expected
     monkeypatch.setattr(implicit_gemm, "CHUNK_BYTES", size)
     for threads in (1, 3):
@@ -440,7 +440,7 @@ def test_results_that_go_past_the_caches_are_the_same(line, offset, monkeypatch)
 
 
 def test_more_threads_than_items(monkeypatch):
-    monkeypatch.setattr(implicit_gemm, "SERIAL_FLOPS", 0)
+    share_all(monkeypatch)
     problem = Problem.parse("conv forward x=1x1x1x1 w=1x1x1x1 float32")
     x, w, b = random_inputs(problem)
     assert bits(problem, (x, w, b), 64) == [(x * w + b).tobytes()]

@@ -17,7 +17,7 @@ from fastconv.algorithms import im2col_gemm as columns
 from fastconv.kernels import target
 from fastconv.plan import plan_for
 from tests.algorithms.test_implicit_gemm import ODD
-from tests.helpers import accepting, fenced, ints, python, same, unharmed
+from tests.helpers import accepting, fenced, ints, python, same, share_all, unharmed
 
 CUT = {"position_sums": position_sums, "position_dots": position_dots}
 MODULES = {**CUT, "depthwise_sums": depthwise_sums}
@@ -65,8 +65,7 @@ def bits(problem, name, inputs, threads=1, limit=2**26):
 
 @pytest.fixture
 def _small_pieces(monkeypatch):
-    for module in MODULES.values():
-        monkeypatch.setattr(module, "SERIAL_FLOPS", 0)
+    share_all(monkeypatch)
     for module, name in ((position_sums, "MOST_STRIP"), (position_dots, "STRIP")):
         monkeypatch.setattr(module, name, 37)
         module._engine.cache_clear()
@@ -124,7 +123,7 @@ def test_what_is_refused_and_why(line, name, why):
 
 @EACH_CASE
 def test_any_number_of_threads_gives_the_same_bits(line, name, monkeypatch):
-    monkeypatch.setattr(MODULES[name], "SERIAL_FLOPS", 0)
+    share_all(monkeypatch)
     problem = Problem.parse(line)
     inputs = random_inputs(problem)
     serial = bits(problem, name, inputs)

@@ -8,7 +8,17 @@ from fastconv.algorithms import ALGORITHMS, implicit_gemm, transposed_gemm
 from fastconv.algorithms.algorithm import Packed
 from fastconv.plan import plan_for
 from tests.algorithms.test_turned_forward import GUARDED, random_inputs, with_batch
-from tests.helpers import expected, fenced, inputs_of, ints, python, same, solved, unharmed
+from tests.helpers import (
+    expected,
+    fenced,
+    inputs_of,
+    ints,
+    python,
+    same,
+    share_all,
+    solved,
+    unharmed,
+)
 
 pytest.importorskip("numba")
 
@@ -97,7 +107,7 @@ def test_threads_limits_chunks_and_packing_give_the_same_bits(line, monkeypatch)
     assert bits(problem, (packed, gy)) == serial
     for limit in (0, 4 * MIB):
         assert bits(problem, inputs, limit=limit) == serial
-    monkeypatch.setattr(transposed_gemm, "SERIAL_FLOPS", 0)
+    share_all(monkeypatch)
     for threads in (2, 5):
         assert bits(problem, inputs, threads) == serial
     monkeypatch.setattr(implicit_gemm, "PANELS_BYTES", 1)

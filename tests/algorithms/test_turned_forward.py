@@ -6,7 +6,7 @@ import pytest
 from fastconv import Problem
 from fastconv.algorithms import ALGORITHMS, FORWARD, implicit_gemm
 from fastconv.plan import plan_for
-from tests.helpers import expected, fenced, inputs_of, ints, python, same, unharmed
+from tests.helpers import expected, fenced, inputs_of, ints, python, same, share_all, unharmed
 from tests.helpers import solved as solved_by
 
 pytest.importorskip("numba")
@@ -126,8 +126,7 @@ def test_threads_limits_and_chunks_give_the_same_bits(line, monkeypatch):
     serial = bits(problem, inputs)
     for limit in (0, 4 * MIB):
         assert bits(problem, inputs, limit=limit) == serial
-    for module in (implicit_gemm,):
-        monkeypatch.setattr(module, "SERIAL_FLOPS", 0)
+    share_all(monkeypatch)
     for threads in (2, 5):
         assert bits(problem, inputs, threads) == serial
     monkeypatch.setattr(implicit_gemm, "PANELS_BYTES", 1)

@@ -13,7 +13,7 @@ from fastconv.activations import ACTIVATIONS, activate
 from fastconv.algorithms import ALGORITHMS, winograd, winograd_cost, winograd_engine
 from fastconv.plan import plan_for
 from tests.algorithms.test_implicit_gemm import GUARDED, random_inputs, with_batch
-from tests.helpers import expected, fenced, python, same, solved, unharmed
+from tests.helpers import expected, fenced, python, same, share_all, solved, unharmed
 
 BY_OUTPUTS = {algorithm.outputs: algorithm for algorithm in winograd.WINOGRADS}
 NAMES = tuple(algorithm.name for algorithm in winograd.WINOGRADS)
@@ -185,7 +185,7 @@ def test_threads_chunks_and_blocks_give_the_same_bits(line, outputs, packed, mon
     serial = bits(outputs, problem, (x, w, b))
     inputs = (x, algorithm.pack(problem, w, b), None) if packed else (x, w, b)
     assert bits(outputs, problem, inputs) == serial
-    monkeypatch.setattr(winograd, "SERIAL_FLOPS", 0)
+    share_all(monkeypatch)
     for blocks in (0, 4, 1000):
         monkeypatch.setattr(winograd, "BLOCKS_PER_THREAD", blocks)
         for size in (1, 2**16, 2**23):

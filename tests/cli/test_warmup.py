@@ -30,10 +30,10 @@ def test_the_common_set():
 
 def test_the_common_set_is_shared_by_threads():
     """Loops that threads share are code of their own."""
-    limits = {"depthwise": depthwise.SERIAL_FLOPS}
+    limits = {"depthwise": depthwise.WAKE_FLOPS}
     for problem, algorithm in common_set():
         if algorithm is None:
-            limit = limits.get(plan_for(problem).algorithm, implicit_gemm.SERIAL_FLOPS)
+            limit = limits.get(plan_for(problem).algorithm, implicit_gemm.WAKE_FLOPS)
             assert problem.flops >= limit, str(problem)
 
 
