@@ -9,6 +9,7 @@ import numpy.typing as npt
 from fastconv.dtypes import Array
 from fastconv.errors import DtypeError, ParameterError, ShapeError
 from fastconv.nn import elementwise
+from fastconv.ops.softmax import log_softmax
 
 Loss = Callable[[Array, Array], tuple[float, Array]]
 REDUCTIONS = ("mean", "sum")
@@ -78,7 +79,7 @@ def softmax_cross_entropy(
     if label_smoothing:
         wanted = (1 - label_smoothing) * wanted + label_smoothing / classes * counted
     wanted = wanted * factors
-    logs = elementwise.log_softmax(x)
+    logs = log_softmax(x, 1)
     divisor = count if reduction == "mean" else 1.0
     value = -float(np.sum(np.where(wanted == 0, 0, wanted * logs), dtype=float)) / divisor
     gradient = np.exp(logs) * wanted.sum(1, keepdims=True)
