@@ -14,26 +14,17 @@ from fastconv.kernels.parts import shared
 @functools.cache
 def scatter_loops():
     """Return the compiled loops that add values at places."""
-
-    def scatter(values, indices, planes, out, size, first_plane, last_plane):
-        size, out, zero = np.uint64(size), np.uint64(out), planes.dtype.type(0)
-        for plane in range(first_plane, last_plane):
-            base, start = np.uint64(plane) * size, np.uint64(plane) * out
-            for i in range(size):
-                planes[base + i] = zero
-            for i in range(out):
-                place = np.uint64(indices[start + i])
-                if place < size:
-                    planes[base + place] += values[start + i]
-
-    return shared(scatter, "scatter")
+    return _placing("scatter", adds=True)
 
 
 @functools.cache
 def unpool_loops():
     """Return the compiled loops that put values at places; the last of several stays."""
+    return _placing("unpool", adds=False)
 
-    def unpool(values, indices, planes, out, size, first_plane, last_plane):
+
+def _placing(name: str, adds: bool):
+    def place_values(values, indices, planes, out, size, first_plane, last_plane):
         size, out, zero = np.uint64(size), np.uint64(out), planes.dtype.type(0)
         for plane in range(first_plane, last_plane):
             base, start = np.uint64(plane) * size, np.uint64(plane) * out
@@ -42,9 +33,12 @@ def unpool_loops():
             for i in range(out):
                 place = np.uint64(indices[start + i])
                 if place < size:
-                    planes[base + place] = values[start + i]
+                    if adds:
+                        planes[base + place] += values[start + i]
+                    else:
+                        planes[base + place] = values[start + i]
 
-    return shared(unpool, "unpool")
+    return shared(place_values, name)
 
 
 @functools.cache
