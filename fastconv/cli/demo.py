@@ -9,16 +9,21 @@ from rich.table import Table
 from fastconv.cli.console import (
     console,
     help_text,
-    milliseconds,
     progress,
     shape,
     show,
     table,
-    times,
 )
 from fastconv.cli.extras import check_folder, require
 from fastconv.cli.photograph import as_input, photograph
-from fastconv.cli.stack import Measured, check_size, measure, ready_reference, three_layers
+from fastconv.cli.stack import (
+    Measured,
+    check_size,
+    measure,
+    ready_reference,
+    speed_up,
+    three_layers,
+)
 from fastconv.dtypes import Array
 from fastconv.errors import ParameterError
 from fastconv.plan.threads import limited_threads
@@ -90,17 +95,10 @@ def _table(measured: list[Measured]) -> Table:
     numbers = ("output", "reference ms", "engine ms", "speed-up", "largest difference")
     shown = table("Best times of each stage, one thread", ["stage"], numbers)
     for row in measured:
-        shown.add_row(row.stage.name, shape(row.maps.shape), *_cells([row]))
+        shown.add_row(row.stage.name, shape(row.maps.shape), *speed_up([row]))
     shown.add_section()
-    shown.add_row("total", "", *_cells(measured), style="bold")
+    shown.add_row("total", "", *speed_up(measured), style="bold")
     return shown
-
-
-def _cells(rows: list[Measured]) -> tuple[str, ...]:
-    slow = sum(row.reference for row in rows)
-    fast = sum(row.engine for row in rows)
-    difference = max(row.difference for row in rows)
-    return milliseconds(slow), milliseconds(fast), times(slow / fast), f"{difference:.1e}"
 
 
 def _draw(pixels: Array, measured: list[Measured], path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 import fastconv
 from fastconv import reference
+from fastconv.cli.console import milliseconds, times
 from fastconv.dtypes import Array
 from fastconv.errors import ParameterError
 
@@ -42,6 +43,14 @@ class Measured:
     reference: float
     engine: float
     difference: float
+
+
+def speed_up(rows: list[Measured]) -> tuple[str, ...]:
+    """Return, in words, both forms' milliseconds, their ratio and the largest difference."""
+    slow = sum(row.reference for row in rows)
+    fast = sum(row.engine for row in rows)
+    difference = max(row.difference for row in rows)
+    return milliseconds(slow), milliseconds(fast), times(slow / fast), f"{difference:.1e}"
 
 
 def three_layers(channels: int, seed: int = 0) -> list[Stage]:

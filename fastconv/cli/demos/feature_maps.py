@@ -14,17 +14,15 @@ from fastconv.cli import tutorials
 from fastconv.cli.console import (
     console,
     help_text,
-    milliseconds,
     progress,
     shape,
     show,
     table,
-    times,
 )
 from fastconv.cli.demos.pace import pace
 from fastconv.cli.extras import check_folder, require
 from fastconv.cli.photograph import as_input, photograph
-from fastconv.cli.stack import Measured, Stage, check_size, three_layers
+from fastconv.cli.stack import Measured, Stage, check_size, speed_up, three_layers
 from fastconv.dropin import numpycnn
 from fastconv.dtypes import Array
 from fastconv.plan.threads import limited_threads
@@ -144,14 +142,7 @@ def _table(measured: list[Measured]) -> Table:
     shown = table("Time of each stage, one thread", ["stage"], numbers)
     for row in measured:
         sizes = row.maps.shape[2:] + row.maps.shape[1:2]  # (H, W, F)
-        shown.add_row(row.stage.name, shape(sizes), *_cells([row]))
+        shown.add_row(row.stage.name, shape(sizes), *speed_up([row]))
     shown.add_section()
-    shown.add_row("total", "", *_cells(measured), style="bold")
+    shown.add_row("total", "", *speed_up(measured), style="bold")
     return shown
-
-
-def _cells(rows: list[Measured]) -> tuple[str, ...]:
-    slow = sum(row.reference for row in rows)
-    fast = sum(row.engine for row in rows)
-    difference = max(row.difference for row in rows)
-    return milliseconds(slow), milliseconds(fast), times(slow / fast), f"{difference:.1e}"
