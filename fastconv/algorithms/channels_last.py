@@ -19,7 +19,7 @@ from fastconv.algorithms.implicit_gemm import (
     PANELS_BYTES,
     threads_now,
 )
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import NOT_INSTALLED, numba_installed
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import share
@@ -51,7 +51,7 @@ class ChannelsLast:
         if problem.layout != "channels_last":
             return "layout is channels_first"
         if not numba_installed():
-            return "Numba is not installed (pip install numba)"
+            return NOT_INSTALLED
         if problem.conv.rank > MOST_AXES:
             return f"written for up to {MOST_AXES} spatial dimensions"
         channels = problem.conv.channels // problem.conv.groups

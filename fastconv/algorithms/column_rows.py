@@ -14,7 +14,7 @@ import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.algorithms.columns import PADDED_BYTES, padded_axes, padding_read
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import NOT_INSTALLED, numba_installed
 from fastconv.dtypes import Array, Dtype, ready
 from fastconv.kernels.pool import share
 from fastconv.lowering.blocks import sample_ranges
@@ -58,7 +58,7 @@ class ColumnRows:
         if problem.operation != "columns":
             return f"solves columns, not {problem.operation}"
         if not numba_installed():
-            return "Numba is not installed (pip install numba)"
+            return NOT_INSTALLED
         if problem.dialect not in ROWS:
             return f"rows of positions are scattered in columns of {problem.dialect}"
         if problem.direction == "forward":

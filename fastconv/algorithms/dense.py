@@ -12,7 +12,7 @@ import numpy as np
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.channel_vectors import ChannelVectors
 from fastconv.algorithms.channels_last import ChannelsLast
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import uncompiled
 from fastconv.dtypes import Array, Dtype, ready
 from fastconv.geometry import Axis, ConvGeometry
 from fastconv.problem import Problem
@@ -33,10 +33,9 @@ class Dense:
         """Accept kernels that cover an input without padding, and all samples in one."""
         if problem.operation != "conv":
             return f"solves conv, not {problem.operation}"
-        if problem.not_compiled is not None:
-            return problem.not_compiled
-        if not numba_installed():
-            return "Numba is not installed (pip install numba)"
+        reason = uncompiled(problem)
+        if reason is not None:
+            return reason
         geometry = problem.conv
         if geometry.groups > 1:
             return f"{geometry.groups} groups are as many multiplies"

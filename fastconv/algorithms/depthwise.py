@@ -15,7 +15,7 @@ import numpy as np
 
 from fastconv.activations import code_of
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import NOT_INSTALLED, numba_installed
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
 from fastconv.kernels.pool import cores, hands, share
@@ -64,7 +64,7 @@ class Depthwise:
                 f"in {problem.conv.groups} groups"
             )
         if not numba_installed():
-            return "Numba is not installed (pip install numba)"
+            return NOT_INSTALLED
         if problem.conv.rank > MOST_AXES:
             return f"written for up to {MOST_AXES} spatial dimensions"
         if problem.conv.taps > MOST_TAPS:

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.algorithms.naive_pools import MOST_AXES, POOLS, axis_step, three, volume, window_steps
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import NOT_INSTALLED, numba_installed
 from fastconv.dialects import BY_NAME
 from fastconv.dtypes import Array, Dtype, ready, row_of
 from fastconv.lowering.divisors import divisors
@@ -28,7 +28,7 @@ class Naive:
     def rejects(self, problem: Problem) -> str | None:
         """Accept everything when Numba is installed, some of it of 3 axes at most."""
         if not numba_installed():
-            return "Numba is not installed (pip install numba)"
+            return NOT_INSTALLED
         if problem.operation not in ANY_RANK and len(problem.geometry.sizes) > MOST_AXES:
             return f"the loops are written for up to {MOST_AXES} spatial dimensions"
         return None

@@ -5,6 +5,8 @@ from functools import cache
 
 from fastconv.problem import Problem
 
+NOT_INSTALLED = "Numba is not installed (pip install numba)"
+
 
 @cache
 def numba_installed() -> bool:
@@ -15,14 +17,20 @@ def numba_installed() -> bool:
         return False
 
 
+def uncompiled(problem: Problem) -> str | None:
+    """Return why nothing that is compiled computes a problem, or None."""
+    if problem.not_compiled is not None:
+        return problem.not_compiled
+    return None if numba_installed() else NOT_INSTALLED
+
+
 def refusal(problem: Problem, most_axes: int, direction: str = "forward") -> str | None:
     """Return why no generated code convolves, so directed and over so many axes, or None."""
     if problem.operation != "conv" or problem.direction != direction:
         return f"solves conv {direction}, not {problem.operation} {problem.direction}"
-    if problem.not_compiled is not None:
-        return problem.not_compiled
-    if not numba_installed():
-        return "Numba is not installed (pip install numba)"
+    reason = uncompiled(problem)
+    if reason is not None:
+        return reason
     if problem.conv.rank > most_axes:
         return f"written for up to {most_axes} spatial dimensions"
     return None

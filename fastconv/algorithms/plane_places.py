@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import uncompiled
 from fastconv.dtypes import ready
 from fastconv.kernels.pool import cores, share
 from fastconv.problem import Problem
@@ -30,11 +30,7 @@ class PlanePlaces:
         """Accept float32 and float64, channels first."""
         if problem.operation not in OPERATIONS:
             return f"solves {', '.join(OPERATIONS)}, not {problem.operation}"
-        if problem.not_compiled is not None:
-            return problem.not_compiled
-        if not numba_installed():
-            return "Numba is not installed (pip install numba)"
-        return None
+        return uncompiled(problem)
 
     def scratch(self, problem: Problem, limit: int) -> int:
         """Return 0: everything is where it was or where it goes."""

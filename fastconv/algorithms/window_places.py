@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import NOT_INSTALLED, numba_installed
 from fastconv.algorithms.pool_extremes import extreme_of_nothing
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
@@ -46,7 +46,7 @@ class WindowPlaces:
         if not adaptive and problem.window.taps > MOST_TAPS:
             return f"{problem.window.taps} taps, more than {MOST_TAPS}, are taken an axis at a time"
         if not numba_installed():
-            return "Numba is not installed (pip install numba)"
+            return NOT_INSTALLED
         if len(problem.geometry.sizes) > MOST_AXES:
             return f"written for up to {MOST_AXES} spatial dimensions"
         if math.prod(problem.geometry.sizes) >= MOST_PLANE:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import NOT_INSTALLED, numba_installed
 from fastconv.algorithms.regular_pool import ADAPTIVE, regular
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
@@ -57,7 +57,7 @@ class WindowRows:
         if problem.indices:
             return "finds no indices"
         if not numba_installed():
-            return "Numba is not installed (pip install numba)"
+            return NOT_INSTALLED
         if problem.window.rank > MOST_AXES:
             return f"written for up to {MOST_AXES} spatial dimensions"
         window = problem.window.axes[-1].extent * problem.dtype.itemsize

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
-from fastconv.algorithms.numba_here import numba_installed
+from fastconv.algorithms.numba_here import uncompiled
 from fastconv.algorithms.window_rows import MOST_AXES, factors_of
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
@@ -32,10 +32,9 @@ class WindowSpread:
         """Accept averages' gradients in float32 and float64."""
         if problem.operation not in OPERATIONS or problem.direction != "input_gradient":
             return f"solves {', '.join(OPERATIONS)} input_gradient"
-        if problem.not_compiled is not None:
-            return problem.not_compiled
-        if not numba_installed():
-            return "Numba is not installed (pip install numba)"
+        reason = uncompiled(problem)
+        if reason is not None:
+            return reason
         if len(problem.geometry.sizes) > MOST_AXES:
             return f"written for up to {MOST_AXES} spatial dimensions"
         return None
