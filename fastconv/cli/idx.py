@@ -96,7 +96,8 @@ def read_folder(folder: Path) -> tuple[Array, Array, Array, Array]:
             raise ParameterError(f"data: {part} labels go up to {labels.max()}, expected 0 to 9")
     if arrays["training images"].shape[1:] != arrays["test images"].shape[1:]:
         raise ParameterError(f"data: training and test images in {folder} differ in size")
-    return tuple(arrays.values())  # type: ignore[return-value]
+    first, second, third, fourth = (arrays[name] for name in STEMS)
+    return first, second, third, fourth
 
 
 def _find(folder: Path, stem: str) -> Path:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def _fastest(
             forced.run(inputs, outputs)  # compiles, and brings the data to the caches
         except (PlanError, AccumulatorError, MemoryError):
             continue
-        calls[name] = lambda forced=forced: forced.run(inputs, outputs)  # type: ignore[misc]
+        calls[name] = partial(forced.run, inputs, outputs)
     best = {name: _timed(call) for name, call in calls.items()}
     least = min(best.values(), default=math.inf)
     left = {name: SECONDS - best[name] for name in best if best[name] < HOPELESS * least}
