@@ -51,9 +51,13 @@ class _Job:
         self.closed = False
         self.failures: list[BaseException] = []
 
-    def lead(self) -> None:
-        """Take parts until none is left, then let nobody in any more."""
-        self._work()
+    def work(self) -> None:
+        """Take parts until none is left, or somebody failed."""
+        (loops, arguments), bounds = self._call, self._bounds
+        for part in self._next:
+            if part >= len(bounds) - 1 or self.failures:
+                return
+            loops(*arguments, bounds[part], bounds[part + 1])
 
     def help(self) -> None:
         """Take parts until none is left, unless the call is over already."""
@@ -62,7 +66,7 @@ class _Job:
                 return
             self._entered += 1
         try:
-            self._work()
+            self.work()
         except BaseException as failure:
             self.failures.append(failure)
         with self._lock:
@@ -78,13 +82,6 @@ class _Job:
             except BaseException as interrupt:
                 self.failures.append(interrupt)
         del self._call  # a worker may find this job much later
-
-    def _work(self) -> None:
-        (loops, arguments), bounds = self._call, self._bounds
-        for part in self._next:
-            if part >= len(bounds) - 1 or self.failures:
-                return
-            loops(*arguments, bounds[part], bounds[part + 1])
 
 
 class _Worker:
@@ -210,7 +207,7 @@ def _share_plain(loops: Callable, arguments: tuple, items: int, threads: int) ->
     try:
         for worker in _take(min(threads, items) - 1):
             worker.start(job)
-        job.lead()
+        job.work()
     except BaseException as failure:
         job.failures.append(failure)
     job.end()
