@@ -35,9 +35,9 @@ PANELS_BYTES = 2**18
 """Weights that stay in the cache while every tile of positions uses them."""
 ITEMS_PER_THREAD = 24
 """Items per thread that work is cut into: enough to even out threads of unequal speed."""
-STREAM_BYTES, STREAM_TERMS = 2**23, 64
-"""Results of this size, of sums of so few terms, are written past the caches: to fetch what will be
-overwritten takes as long as the sums."""
+STREAM_BYTES = 2**23
+"""Results of this size are written past the caches: to fetch what will be overwritten, and to make
+room for it, costs half of the time of sums of 27 terms, 4 % of that of 576."""
 CHUNK_BYTES = 3 * 2**20
 """Weights packed at a time by a call that does not find them packed."""
 SERIAL_FLOPS = 2**21
@@ -322,12 +322,11 @@ def engine_of(problem: Problem, target: Target, plane: int, streams: bool = Fals
 
 
 def _streams(problem: Problem, lanes: int) -> bool:
-    """Return whether results are so large and so soon made that to cache them costs too much."""
+    """Return whether results are so large that to cache them costs too much."""
     geometry, itemsize = problem.conv, problem.dtype.itemsize
     size = math.prod(geometry.output_shape) * itemsize
     return (
         size >= STREAM_BYTES
-        and geometry.k <= STREAM_TERMS
         and geometry.positions % lanes == 0
         and problem.activation in (None, "relu", "relu6", "leaky_relu")
     )

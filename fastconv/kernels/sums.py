@@ -9,7 +9,6 @@ activation applied, and the tile stored.
 from abc import ABC, abstractmethod
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from fastconv.kernels.activate import ACTIVATIONS
 from fastconv.kernels.vector import INT64, Vectors, constant
@@ -45,7 +44,7 @@ class Sums(ABC):
         """Start from the bias, walk the segments [first, last) of the table, store."""
         builder = self.builder
         start = self.start()
-        kept = [cgutils.alloca_once(builder, self.vectors.type) for _ in start]
+        kept = self._slots(len(start))
         entry = builder.block
         segments, done = (builder.append_basic_block(name) for name in ("segments", "done"))
         builder.cbranch(builder.icmp_signed("<", first, last), segments, done)
@@ -70,6 +69,11 @@ class Sums(ABC):
         any_flushed.add_incoming(BIT(0), entry)
         any_flushed.add_incoming(flushed_now, end)
         self.store(self.activated(self._total(any_flushed, totals, kept)))
+
+    def _slots(self, count: int) -> list[ir.Value]:
+        """Return places on the stack; Numba's own would be filled with zeros for every tile."""
+        with self.builder.goto_entry_block():
+            return [self.builder.alloca(self.vectors.type) for _ in range(count)]
 
     def _flush(self, place, flushed, sums, kept):
         """Move the sums to memory where the segment says so; shorter sums round less."""

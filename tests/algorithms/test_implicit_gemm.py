@@ -430,7 +430,6 @@ def test_results_that_go_past_the_caches_are_the_same(line, offset, monkeypatch)
 
     expected = solve()
     monkeypatch.setattr(implicit_gemm, "STREAM_BYTES", 0)
-    monkeypatch.setattr(implicit_gemm, "STREAM_TERMS", 10**9)
     try:
         assert solve() == expected
         word = gemm.HEADER.index("stream")
