@@ -10,6 +10,7 @@ is printed: a column well below 1 says that this CPU wants another value.
 import importlib
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -89,14 +90,14 @@ def times(threshold: Threshold, layer: Layer) -> dict[float, float]:
     before = getattr(module, threshold.name)
     calls = {}
     try:
-        for value in threshold.values:
+        for value in dict.fromkeys((before, *threshold.values)):
             setattr(module, threshold.name, value)
             _forget()
             calls[value] = _prepared(layer)
             calls[value]()
         best = dict.fromkeys(calls, math.inf)
         end = time.perf_counter() + SECONDS
-        while time.perf_counter() < end:
+        while math.inf in best.values() or time.perf_counter() < end:
             for value, call in calls.items():
                 setattr(module, threshold.name, value)  # some are looked at in every call
                 start = time.perf_counter()
@@ -150,15 +151,15 @@ def main() -> None:
 def _row(threshold: Threshold) -> tuple[str, str, str]:
     module = importlib.import_module(f"fastconv.algorithms.{threshold.module}")
     current = getattr(module, threshold.name)
-    fastconv.configure(threads=threshold.threads)
-    logs: dict[float, list[float]] = {value: [] for value in threshold.values}
+    logs: dict[float, list[float]] = defaultdict(list)
     chosen = [Layer(line, Problem.parse(line)) for line in threshold.lines]
     for layer in chosen or layers("forward", threshold.pattern):
-        measured = times(threshold, layer)
+        with fastconv.settings(threads=threshold.threads):
+            measured = times(threshold, layer)
         for value, seconds in measured.items():
             logs[value].append(math.log(seconds / measured[current]))
     means = {value: math.exp(sum(log) / len(log)) for value, log in logs.items()}
-    shown = ", ".join(f"{value}: {mean:.2f}" for value, mean in means.items())
+    shown = ", ".join(f"{value}: {mean:.2f}" for value, mean in sorted(means.items()))
     return f"{threshold.module}.{threshold.name}", str(current), shown
 
 
