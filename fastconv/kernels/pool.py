@@ -74,14 +74,15 @@ class _Job:
 
     def end(self) -> None:
         """Let nobody in any more, wait for those inside, through any interrupt, and let go."""
-        with self._lock:
-            self.closed = True
-        while self._finished < self._entered:
+        while self._call is not None:
             try:
-                time.sleep(NAP_SECONDS)
+                with self._lock:
+                    self.closed = True
+                while self._finished < self._entered:
+                    time.sleep(NAP_SECONDS)
+                self._call = None  # a worker may find this job much later
             except BaseException as interrupt:
                 self.failures.append(interrupt)
-        del self._call  # a worker may find this job much later
 
 
 class _Worker:

@@ -590,3 +590,22 @@ except KeyboardInterrupt:
         timeout=30,
     )
     assert printed == "2"
+
+
+def test_an_interrupt_while_the_lock_is_held_is_kept_for_the_end():
+    job = pool._Job(lambda first, last: None, (), np.array([0, 1]))
+    lock, interrupts = job._lock, [KeyboardInterrupt(), KeyboardInterrupt()]
+
+    class Interrupted:
+        def __enter__(self):
+            if interrupts:
+                raise interrupts.pop()
+            lock.acquire()
+
+        def __exit__(self, *_):
+            lock.release()
+
+    job._lock = Interrupted()
+    job.end()
+    assert job.closed
+    assert [type(failure) for failure in job.failures] == [KeyboardInterrupt] * 2
