@@ -211,7 +211,7 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
         NONE,
         NONE,
         NONE,
-        "prepare_conv",
+        "prepare_conv, prepare_conv_transpose",
     ),
     (
         "locally connected",

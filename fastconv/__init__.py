@@ -129,6 +129,7 @@ from fastconv.ops.min_pool import (
     min_pool3d_backward,
 )
 from fastconv.ops.prepared import PreparedConv, prepare_conv
+from fastconv.ops.prepared_transposed import PreparedConvTranspose, prepare_conv_transpose
 from fastconv.ops.quantile_pool import (
     quantile_pool1d,
     quantile_pool1d_backward,
@@ -182,6 +183,7 @@ __all__ = [
     "Plan",
     "PlanError",
     "PreparedConv",
+    "PreparedConvTranspose",
     "Problem",
     "ShapeError",
     "StateError",
@@ -299,6 +301,7 @@ __all__ = [
     "min_pool3d",
     "min_pool3d_backward",
     "prepare_conv",
+    "prepare_conv_transpose",
     "quantile_pool1d",
     "quantile_pool1d_backward",
     "quantile_pool2d",

@@ -43,6 +43,7 @@ from fastconv.ops import affine as of_channels
 from fastconv.ops import batch_norm as of_batches
 from fastconv.ops import softmax as of_lines
 from fastconv.ops.prepared import PreparedConv
+from fastconv.ops.prepared_transposed import PreparedConvTranspose
 from fastconv.parameters import IntOrInts, PaddingLike
 from fastconv.plan import settings
 
@@ -222,6 +223,46 @@ def prepare_conv(
     """
     place = (stride, padding, dilation, groups)
     return PreparedConv(weight, bias, *place, activation, layout, "naive", padding_mode, acc_dtype)
+
+
+def prepare_conv_transpose(
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    output_padding: IntOrInts = 0,
+    groups: int = 1,
+    dilation: IntOrInts = 1,
+    *,
+    activation: str | None = None,
+    layout: str = "channels_first",
+    acc_dtype: npt.DTypeLike | None = None,
+) -> PreparedConvTranspose:
+    """Return a transposed convolution that calls the loops with the same weight each time.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, output_padding, groups, dilation, activation, layout, acc_dtype
+        As for `fastconv.prepare_conv_transpose`.
+
+    Returns
+    -------
+    PreparedConvTranspose
+        A callable `(input, *, output_size=None, out=None)`.
+
+    Raises
+    ------
+    ShapeError, ParameterError, DtypeError
+        As `fastconv.prepare_conv_transpose`.
+
+    Examples
+    --------
+    >>> import fastconv.reference as F, numpy as np
+    >>> F.prepare_conv_transpose(np.array([[[1.0, -1.0]]]))(np.array([[[1.0, 2.0]]]))
+    array([[[ 1.,  1., -2.]]])
+    """
+    place = (stride, padding, output_padding, groups, dilation)
+    return PreparedConvTranspose(weight, bias, *place, activation, layout, "naive", acc_dtype)
 
 
 def sliding_windows(

@@ -61,6 +61,7 @@ def test_convolution_of_nothing_and_its_gradients(F, input, weight, how, output)
 )
 def test_transposed_convolution_of_nothing_or_to_nothing(F, input, weight, how, output):
     check(F.conv_transpose2d(ones(*input), ones(*weight), ones(3), **how), output)
+    check(F.prepare_conv_transpose(ones(*weight), ones(3), **how)(ones(*input)), output)
     check(F.conv_transpose2d_input(input, ones(*weight), ones(*output), **how), input)
     check(F.conv_transpose2d_weight(ones(*input), weight, ones(*output), **how), weight)
 

@@ -17,6 +17,7 @@ def test_names_are_sorted_unique_and_there():
 def test_names_by_the_design():
     expected = {"sliding_windows", "im2col", "col2im", "unfold", "fold"}
     expected |= {"causal_conv1d", "prepare_conv", "PreparedConv", "Plan", "Problem"}
+    expected |= {"prepare_conv_transpose", "PreparedConvTranspose"}
     expected |= {"deform_conv2d", "deform_conv2d_backward"}
     expected |= {f"{kind}softmax{end}" for kind in ("", "log_") for end in ("", "_backward")}
     expected |= {"affine", "activation_backward", "batch_norm", "batch_norm_backward"}

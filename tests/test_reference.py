@@ -11,11 +11,13 @@ from fastconv import reference
 from fastconv.errors import DtypeError, ShapeError
 from tests.helpers import ints, same
 
+PREPARING = ("prepare_conv", "prepare_conv_transpose")
+"""Functions that return a callable: tests/ops/test_prepared*.py."""
 OPERATIONS = sorted(
     {name for name in F.__all__ if inspect.isfunction(getattr(F, name))}
     - {"configure", "explain", "forget_tuned", "info", "settings", "tune"}
     - {"deform_conv2d_backward"}  # several plans: tests/ops/test_deform.py
-    - {"prepare_conv"}  # returns a callable: tests/ops/test_prepared.py
+    - set(PREPARING)
 )
 BETWEEN = {
     *("activation_backward", "affine", "batch_norm", "batch_norm_backward"),

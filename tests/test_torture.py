@@ -15,13 +15,13 @@ import fastconv as F
 from fastconv import DtypeError, FastconvError, ParameterError
 from fastconv.ops.explain import EXPLAINED
 from tests.helpers import ints, same
-from tests.test_reference import BETWEEN, OPERATIONS, arguments
+from tests.test_reference import BETWEEN, OPERATIONS, PREPARING, arguments
 
 MOST_BYTES = 2**22
 """Far more than a call on these small arrays needs, far less than a mistake would take."""
 OFFSETS = ints(2, 18, 5, 4) / 4
 COMPUTING = [*OPERATIONS, *sorted(BETWEEN), "deform_conv2d_backward"]
-ALL = pytest.mark.parametrize("name", [*COMPUTING, "prepare_conv"])  # which returns a callable
+ALL = pytest.mark.parametrize("name", [*COMPUTING, *PREPARING])
 RESULTS = pytest.mark.parametrize("name", COMPUTING)
 PLANNED = pytest.mark.parametrize("name", sorted(EXPLAINED))
 
@@ -34,6 +34,8 @@ def call_of(name):
         args, kwargs = (gy, x, OFFSETS, w), {}
     elif name == "prepare_conv":
         args, kwargs = (ints(6, 2, 3, 3), ints(6)), {"groups": 2}
+    elif name == "prepare_conv_transpose":
+        args, kwargs = (ints(6, 2, 3, 3), ints(4)), {"groups": 2}
     else:
         args, kwargs = arguments(name)
     bound = inspect.signature(function).bind(*args, **kwargs)

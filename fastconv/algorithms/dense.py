@@ -2,23 +2,32 @@
 
 All samples together are then the positions of a channels-last convolution by one tap, in all three
 directions: `x W^T`, `gy W` and `gy^T x`. A convolution that sees the samples one by one has a
-single position to fill its tiles with.
+single position to fill its tiles with. Where few samples use it, `W` is not packed for `gy W`: its
+rows are read where they lie (`kernels.matrix_tile`), and summed in the same order.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
+from fastconv.activations import code_of
 from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
 from fastconv.algorithms.channel_vectors import ChannelVectors
 from fastconv.algorithms.channels_last import ChannelsLast
+from fastconv.algorithms.implicit_gemm import threads_now
 from fastconv.algorithms.numba_here import uncompiled
 from fastconv.dtypes import Array, Dtype, ready
 from fastconv.geometry import Axis, ConvGeometry
+from fastconv.kernels.pool import share
+from fastconv.lowering.taps import LONGEST_SUM, cheapest_widths
 from fastconv.problem import Problem
 
 FEWEST_SAMPLES = 8
 """Samples below which tiles of positions are so empty that `channel_vectors` is as good."""
+MOST_IN_PLACE = 24
+"""Samples beyond which to pack a weight costs less than to read it again where it lies."""
 
 
 class Dense:
@@ -59,18 +68,21 @@ class Dense:
     def scratch(self, problem: Problem, limit: int) -> int:
         """Count the packed factor, and what is transposed before."""
         rows, terms, columns = _sizes(problem)
-        copied = 0
-        if problem.direction == "input_gradient":
-            copied = terms * columns
-        elif problem.direction == "weight_gradient":
-            copied = (rows + columns) * terms
+        if _in_place(problem):
+            return columns * problem.dtype.itemsize  # the bias of every tap
+        copied = rows * terms if problem.direction == "weight_gradient" else 0
         packed = _multiply.scratch(_product(problem), limit)
         return packed + copied * problem.dtype.itemsize
 
     def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
         """Return weight and bias as the tiles read them, to be used by any number of runs."""
-        rows = weight.reshape(*weight.shape[:1], -1, 1)  # (m, k, 1)
-        return _multiply.pack(_product(problem), rows, bias)
+        if _in_place(problem):
+            flat = ready(weight).reshape(-1)
+            key = (self.name, problem.dtype, "in place")
+            return Packed(weight, flat, _bias_of_taps(problem, bias), key)
+        if problem.direction == "input_gradient":
+            bias = _bias_of_taps(problem, bias)
+        return _multiply.pack(_product(problem), _columns(problem, weight), bias)
 
     def run(
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
@@ -81,16 +93,17 @@ class Dense:
         (out,) = outputs
         first, second, *rest = inputs
         bias = rest[0] if rest else None
-        if problem.direction == "forward":
-            left = first.reshape(n, k)
-            right = second if isinstance(second, Packed) else second.reshape(m, k)
-        elif problem.direction == "input_gradient":
-            left, right = second.reshape(n, m), first.reshape(m, k).T
-            bias = None if bias is None else np.repeat(bias, geometry.taps)
+        if problem.direction == "input_gradient":
+            first, second = second, first
+            if _in_place(problem):
+                _multiply_in_place(problem, first, second, bias, out, threads)
+                return
+            bias = None if isinstance(second, Packed) else _bias_of_taps(problem, bias)
+        if problem.direction == "weight_gradient":
+            left, right = second.reshape(n, m).T, first.reshape(n, k).T[..., np.newaxis]
         else:
-            left, right = second.reshape(n, m).T, first.reshape(n, k).T
-        if not isinstance(right, Packed):
-            right = ready(right)[..., np.newaxis]  # (columns, terms, 1)
+            left = first.reshape(n, -1)
+            right = second if isinstance(second, Packed) else _columns(problem, second)
         arrays = (ready(left)[np.newaxis], right, bias)
         target = out.reshape(1, len(left), -1)
         _multiply.run(_product(problem), arrays, (target,), limit, threads)
@@ -98,6 +111,81 @@ class Dense:
 
 _multiply = ChannelsLast()
 _few = ChannelVectors()
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """What a product needs besides its factors."""
+
+    loops: Any
+    table: Array
+    panels: int
+    no_bias: Array
+
+
+@lru_cache(maxsize=512)
+def _matrix(problem: Problem) -> _Matrix:
+    from fastconv.kernels import matrix, target
+
+    (rows, terms, columns), dtype, host = _sizes(problem), problem.dtype, target.host()
+    lanes, tile = host.lanes(dtype), target.MATRIX_TILES[host.name][min(1, rows - 1)]
+    segments: list[int] = []
+    for first in range(0, terms, LONGEST_SUM):
+        count = min(LONGEST_SUM, terms - first)
+        segments += [first, first, count, int(count == LONGEST_SUM)]
+    panels, column = [], 0
+    for width in cheapest_widths(-(-columns // lanes), tile.vectors):
+        panels += [width, column]
+        column += width * lanes
+    segments_end = matrix.HEADER_WORDS + len(segments)
+    header = {
+        "samples": rows,
+        "terms": terms,
+        "columns": columns,
+        "segments": matrix.HEADER_WORDS,
+        "segments_end": segments_end,
+        "panels": segments_end,
+        "activation": code_of(problem.activation),
+    }
+    words = [header.get(name, 0) for name in matrix.HEADER] + segments + panels
+    loops = matrix.matrix_loops(dtype.name, tile.rows, tile.vectors)
+    count = len(panels) // matrix.PANEL_WORDS
+    return _Matrix(loops, np.array(words, np.int64), count, np.zeros(columns, dtype))
+
+
+def _multiply_in_place(
+    problem: Problem, gy: Array, w: Array | Packed, b: Array | None, gx: Array, threads: int
+) -> None:
+    """Multiply by the rows of a weight where they lie."""
+    matrix = _matrix(problem)
+    if isinstance(w, Packed):
+        flat, bias = w.panels, w.bias
+    else:
+        flat = ready(w).reshape(-1)
+        bias = matrix.no_bias if b is None else _bias_of_taps(problem, b)
+    arrays = (ready(gy).reshape(-1), flat, bias, gx.reshape(-1), matrix.table)
+    share(matrix.loops, arrays, matrix.panels, threads_now(problem, threads))
+
+
+def _in_place(problem: Problem) -> bool:
+    """Whether the weight is read where it lies: its rows are, and there are few samples."""
+    from fastconv.kernels import target
+
+    few = problem.direction == "input_gradient" and problem.conv.batch <= MOST_IN_PLACE
+    return few and target.host().name in target.MATRIX_TILES
+
+
+def _columns(problem: Problem, weight: Array) -> Array:
+    """View a weight (m, C, *kernel) as (columns, terms, 1) of the product."""
+    rows = ready(weight).reshape(problem.conv.m, problem.conv.k)
+    return (rows.T if problem.direction == "input_gradient" else rows)[..., np.newaxis]
+
+
+def _bias_of_taps(problem: Problem, bias: Array | None) -> Array:
+    """Return the bias of every column of a gradient: that of its channel."""
+    if bias is None:
+        return np.zeros(problem.conv.k, problem.dtype)
+    return np.repeat(bias, problem.conv.taps)
 
 
 def _covered(axis: Axis) -> bool:

@@ -30,6 +30,7 @@ from fastconv.cli.contenders import (
     OWN,
     PEERS,
     PREPARED,
+    PREPARED_TRANSPOSED,
     PURE_NUMPY,
     REFERENCE,
     TRANSPOSED_PEERS,
@@ -144,7 +145,8 @@ def bench(
     chosen = layers(direction, pattern, dtype, batch)
     out = console()
     among = _peers(direction) if peers else ()
-    contenders = _contenders(out, reference, numpy, among, prepared=peers or roofline)
+    prepared = _prepared(direction) if peers or roofline else ()
+    contenders = _contenders(out, reference, numpy, prepared, among)
     with _precision(precision.value):
         outcomes = _race_all(chosen, contenders, seconds, threads, roofline)
     title = _title(direction, chosen[0].problem.dtype.name, precision, threads)
@@ -165,6 +167,10 @@ def _title(direction: Direction, dtype: str, precision: Precision, threads: int)
 
 def _peers(direction: Direction) -> tuple[Contender, ...]:
     return TRANSPOSED_PEERS if direction is Direction.TRANSPOSED else PEERS
+
+
+def _prepared(direction: Direction) -> tuple[Contender, ...]:
+    return (PREPARED_TRANSPOSED if direction is Direction.TRANSPOSED else PREPARED,)
 
 
 def _write_json(path: Path | None, outcomes: list[Outcome], direction: str, threads: int) -> None:
@@ -204,12 +210,16 @@ def _check(
 
 
 def _contenders(
-    out: Console, reference: bool, numpy: bool, peers: tuple[Contender, ...], prepared: bool
+    out: Console,
+    reference: bool,
+    numpy: bool,
+    prepared: tuple[Contender, ...],
+    peers: tuple[Contender, ...],
 ) -> list[Contender]:
     """Return who takes part, the one that the others are compared with first."""
     chosen: list[Contender] = [REFERENCE] if reference else []
     chosen += [WINDOW_VIEW, PURE_NUMPY, ENGINE] if numpy else [ENGINE]
-    chosen += [PREPARED] if prepared else []
+    chosen += prepared
     if peers:
         found = {peer.name: peer.available() for peer in peers}
         words = [f"{name} {'found' if there else 'not installed'}" for name, there in found.items()]

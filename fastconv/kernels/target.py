@@ -69,6 +69,13 @@ ROW_TILES = {
 CHANNEL_TILE_ROWS = {"avx512": (8, 7), "avx2": (4,), "portable": (4,)}
 """Positions of a tile of `kernels.channel_tile`, preferred first."""
 
+MATRIX_TILES = {
+    "avx512": (Tile(1, (24, 4, 1)), Tile(4, (6, 2, 1))),
+    "avx2": (Tile(1, (12, 4, 1)), Tile(4, (2, 1))),
+}
+"""The tiles of `kernels.matrix_tile`, for one row and for more: without loads of some lanes only, a
+matrix cannot be read where it lies."""
+
 DOT_TILES = {
     "avx512": (Tile(6, (4, 2, 1)), Tile(4, (5, 2, 1)), Tile(1, (9, 5, 1))),
     "avx2": (Tile(3, (4, 2, 1)), Tile(1, (9, 5, 1))),

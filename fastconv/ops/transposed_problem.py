@@ -62,7 +62,7 @@ def transposed_problem(
     return _cached(
         *(direction, rank, input, weight, steps, form, more, jumps),
         parameters.integer("groups", groups),
-        _spatial(output_size, rank, layout),
+        spatial_sizes(output_size, rank, layout),
         dtype,
         activations.checked(activation),
         layout,
@@ -70,8 +70,8 @@ def transposed_problem(
     )
 
 
-def _spatial(size: IntOrInts | None, rank: int, layout: str) -> Ints:
-    """Return the spatial part of an output size, which may come with batch and channels."""
+def spatial_sizes(size: IntOrInts | None, rank: int, layout: str) -> Ints:
+    """Return the spatial part of an output size, if any, which may have batch and channels."""
     if size is None:
         return ()
     if parameters.rank_of(size) in (rank + 1, rank + 2):

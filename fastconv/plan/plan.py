@@ -134,7 +134,12 @@ class Plan:
                 self._run(inputs, outputs)
 
     def bind(self, weight: Array | Packed, bias: Array | None) -> Callable[[Array, Array], None]:
-        """Return `solve(x, y)`: a forward convolution by a weight that stays the same."""
+        """Return `solve(x, y)`: a convolution by a weight that stays the same, or a transposed one.
+
+        Of a transposed one, whose problem is an input gradient, `x` is the gradient of the output.
+        """
+        if self._is_input_gradient:
+            return lambda x, y: self.run((weight, x, bias), (y,))
         bind = getattr(self.chosen, "bind", None)
         native = is_native(self.chosen, self.problem)
         if (

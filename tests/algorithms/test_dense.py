@@ -17,6 +17,8 @@ LINES = [
     "conv forward x=8x2x3x2x2 w=1x2x3x2x2 s=2 float64",
     "conv input_gradient x=1x3x4x5 w=7x3x4x5 float32",
     "conv input_gradient x=17x40x1 w=50x40x1 float64",
+    "conv input_gradient x=1x40x7x7 w=300x40x7x7 float32",
+    "conv input_gradient x=30x3x4x5 w=7x3x4x5 float32",
     "conv weight_gradient x=1x3x4x5 w=7x3x4x5 float64",
     "conv weight_gradient x=130x3x4x5 w=70x3x4x5 float32",
 ]
@@ -87,6 +89,19 @@ def test_a_prepared_weight_is_packed_once():
     same(layer(x), expected)
     same(layer(x[:1]), expected[:1])
     assert F.explain("conv2d", x.shape, w.shape).algorithm == NAME
+
+
+@pytest.mark.parametrize("samples", [1, 3, 30])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_prepared_transposed_convolution_has_the_same_bits(samples, activation):
+    rng = np.random.default_rng(1)
+    x = rng.random((samples, 300, 1, 1)).astype(np.float32)
+    w, b = rng.random((300, 9, 3, 3)).astype(np.float32), rng.random(9).astype(np.float32)
+    layer = F.prepare_conv_transpose(w, b, activation=activation)
+    expected = F.conv_transpose2d(x, w, b, activation=activation)
+    same(layer(x), expected)
+    with F.settings(threads=2):
+        same(layer(x), expected)
 
 
 @pytest.mark.parametrize(

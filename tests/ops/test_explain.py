@@ -185,6 +185,7 @@ def test_every_operation_with_a_plan_is_covered():
         "forget_tuned",
         "info",
         "prepare_conv",
+        "prepare_conv_transpose",
         "settings",
         "sliding_windows",
         "tune",

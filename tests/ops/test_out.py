@@ -14,6 +14,9 @@ Y = F.conv2d(X, W, B)
 CALLS = {
     "conv2d": lambda x, out: F.conv2d(x, W, B, out=out),
     "prepared": lambda x, out: F.prepare_conv(W, B)(x, out=out),
+    "transposed": lambda x, out: F.prepare_conv_transpose(
+        W[:, :, ::-1, ::-1].swapaxes(0, 1), B, padding=2
+    )(x, out=out),
     "reference": lambda x, out: reference.conv2d(x, W, B, out=out),
 }
 CALL = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)

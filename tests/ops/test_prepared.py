@@ -11,7 +11,7 @@ import pytest
 
 import fastconv as F
 from fastconv import DtypeError, ParameterError, PlanError, Problem, ShapeError, reference
-from fastconv.ops import prepared
+from fastconv.ops import prepared_call
 from tests.helpers import NAMES, accepting, all_lines, inputs_of, ints, place_of, python, same
 
 LINES = [
@@ -146,9 +146,9 @@ def test_it_packs_once(monkeypatch):
 
 def test_many_shapes_are_not_all_kept():
     layer = F.prepare_conv(ints(2, 1, 3))
-    for size in range(3, 3 + 2 * prepared.MOST_SHAPES):
+    for size in range(3, 3 + 2 * prepared_call.MOST_SHAPES):
         assert layer(ints(1, 1, size)).shape == (1, 2, size - 2)
-    assert len(layer._ready) == prepared.MOST_SHAPES
+    assert len(layer._ready) == prepared_call.MOST_SHAPES
     same(layer(ints(1, 1, 3)), F.conv1d(ints(1, 1, 3), ints(2, 1, 3)))
 
 
@@ -180,12 +180,12 @@ def test_after_a_fork():
 import os
 import numpy as np
 import fastconv as F
-from fastconv.ops import prepared
+from fastconv.ops import prepared_call
 
 used, fresh = F.prepare_conv(np.ones((2, 1, 3, 3))), F.prepare_conv(np.ones((2, 1, 3, 3)))
 x = np.ones((1, 1, 5, 5))
 expected = used(x)
-prepared._packing.acquire()  # as if another thread were packing
+prepared_call._packing.acquire()  # as if another thread were packing
 child = os.fork()
 if not child:
     os._exit(0 if np.array_equal(used(x), expected) and np.array_equal(fresh(x), expected) else 9)

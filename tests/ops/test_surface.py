@@ -12,7 +12,7 @@ import pytest
 
 import fastconv as F
 from tests.helpers import same
-from tests.test_reference import BETWEEN
+from tests.test_reference import BETWEEN, PREPARING
 from tests.test_torture import COMPUTING, call_of, results, run
 
 COLUMNS = {"col2im", "conv_tbc", "fold", "im2col", "sliding_windows", "unfold"}
@@ -23,7 +23,7 @@ WITH_LAYOUT = sorted(set(COMPUTING) - COLUMNS - ANY_ORDER)
 IMAGES = {"input", "grad_output", "offset", "mask", "output", "indices", "state", "input_size"}
 IMAGES |= {"residual"}
 """Parameters that have channels where the layout says."""
-CROPPING = ("conv_transpose", "max_unpool")
+CROPPING = ("conv_transpose", "prepare_conv_transpose", "max_unpool")
 """Their padding is what is cut off, so that there is nothing in it."""
 
 
@@ -39,7 +39,7 @@ def channels_last(value):
 
 
 def test_everything_but_columns_has_a_layout():
-    public = set(COMPUTING) | {"prepare_conv"}
+    public = {*COMPUTING, *PREPARING}
     without = {n for n in public if "layout" not in inspect.signature(getattr(F, n)).parameters}
     assert without == COLUMNS | ANY_ORDER
 
@@ -59,7 +59,7 @@ def test_channels_last(name):
 
 def padded_names():
     """Functions whose padding surrounds the input."""
-    for name in [*COMPUTING, "prepare_conv"]:
+    for name in [*COMPUTING, *PREPARING]:
         parameters = inspect.signature(getattr(F, name)).parameters
         if "padding" in parameters and not name.startswith(CROPPING):
             yield name
@@ -128,7 +128,7 @@ def test_gradients_are_adjoint_through_any_padding(names, rank, mode):
 
 SUMMING = sorted(
     name
-    for name in [*COMPUTING, "prepare_conv"]
+    for name in [*COMPUTING, *PREPARING]
     if re.match("conv|local_conv|separable|causal|deform|col2im|fold|prepare", name)
 )
 
@@ -145,7 +145,7 @@ def test_the_accumulator_may_be_chosen(name):
     assert "acc_dtype" in given
     single = of_dtype(given, np.float32)
     wide = run(function, {**single, "acc_dtype": "float64"})
-    if name != "prepare_conv":
+    if name not in PREPARING:
         for one, other in zip(results(wide), results(run(function, single)), strict=True):
             same(one, other)
     with pytest.raises(F.DtypeError, match="acc_dtype: sums of float32"):

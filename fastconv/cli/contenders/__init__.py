@@ -13,11 +13,15 @@ from fastconv.cli.contenders.own import (
     own_threads,
 )
 from fastconv.cli.contenders.pytorch import PyTorch
-from fastconv.cli.contenders.transposed import OnnxRuntimeTransposed, PyTorchTransposed
+from fastconv.cli.contenders.transposed import (
+    EnginePreparedTransposed,
+    OnnxRuntimeTransposed,
+    PyTorchTransposed,
+)
 from fastconv.cli.contenders.window_view import WindowView
 
 REFERENCE, ENGINE, PREPARED, WINDOW_VIEW = Reference(), Engine(), EnginePrepared(), WindowView()
-PURE_NUMPY = PureNumpy()
+PURE_NUMPY, PREPARED_TRANSPOSED = PureNumpy(), EnginePreparedTransposed()
 OWN = (ENGINE.name, PREPARED.name)
 """The engine's names: all others are what it is compared with."""
 PEERS: tuple[Contender, ...] = (PyTorch(), OnnxRuntime())
@@ -31,6 +35,7 @@ CONTENDERS: tuple[Contender, ...] = (
     PURE_NUMPY,
     WINDOW_VIEW,
     *PEERS,
+    PREPARED_TRANSPOSED,
     *TRANSPOSED_PEERS,
 )
 
@@ -40,6 +45,7 @@ __all__ = [
     "OWN",
     "PEERS",
     "PREPARED",
+    "PREPARED_TRANSPOSED",
     "PURE_NUMPY",
     "REFERENCE",
     "TRANSPOSED_PEERS",

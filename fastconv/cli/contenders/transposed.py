@@ -1,16 +1,41 @@
-"""Other libraries' transposed convolutions, which are gradients of convolutions' inputs."""
+"""Transposed convolutions, which are gradients of convolutions' inputs: prepared, and by others."""
 
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+import fastconv
 from fastconv.algorithms import Inputs
 from fastconv.cli.contenders.contender import Call
 from fastconv.cli.contenders.onnx_runtime import OnnxRuntime, one_node, session_call
+from fastconv.cli.contenders.own import EnginePrepared
 from fastconv.cli.contenders.pytorch import PyTorch
 from fastconv.dtypes import Array
 from fastconv.problem import Problem
+
+
+class EnginePreparedTransposed(EnginePrepared):
+    """`fastconv.prepare_conv_transpose`."""
+
+    def rejects(self, problem: Problem) -> str | None:
+        """Accept gradients of inputs that are transposed convolutions."""
+        return _refusal(problem)
+
+    def prepare(self, problem: Problem, inputs: Inputs, threads: int = 1) -> Call:
+        """Prepare the transposed convolution, and call it once, for that is when it packs."""
+        conv = problem.conv
+        layer = fastconv.prepare_conv_transpose(
+            inputs[0],
+            None,
+            tuple(axis.stride for axis in conv.axes),
+            tuple((axis.before, axis.after) for axis in conv.axes),
+            _output_padding(problem),
+            conv.groups,
+            tuple(axis.dilation for axis in conv.axes),
+        )
+        layer(inputs[1])
+        return partial(layer, inputs[1])
 
 
 class PyTorchTransposed(PyTorch):
