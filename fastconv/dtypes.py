@@ -178,6 +178,8 @@ def plain_array(name: str, value: Any) -> Array:
         For masked arrays, `numpy.matrix`, object arrays and what is no array of numbers.
     """
     if type(value) is np.ndarray:
+        if value.dtype in TABLE:
+            return value
         array = value
     elif isinstance(value, (np.ma.MaskedArray, np.matrix)):
         raise DtypeError(
