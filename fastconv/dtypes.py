@@ -235,7 +235,7 @@ def ready(array: Array) -> Array:
 
     Numba takes others for other types, and would compile every loop for each of them again.
     """
-    return array if array.flags.carray else np.require(array, requirements=["C", "A", "W"])
+    return array if array.flags.carray else np.array(array, order="C")
 
 
 def conjugated(array: Array) -> Array:

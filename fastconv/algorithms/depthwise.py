@@ -122,10 +122,9 @@ class Depthwise:
 
         def solve(inputs: Inputs, outputs: Outputs) -> None:
             x, w, b = inputs
-            if isinstance(w, Packed):
-                w, b = w.panels, w.bias
-            bias = no_bias if b is None else _flat(b)
-            arrays = (_flat(x), zeros, _flat(w), bias, outputs[0].reshape(-1), table)
+            weight, bias = (w.panels, w.bias) if isinstance(w, Packed) else (w, b)
+            bias = no_bias if bias is None else _flat(bias)
+            arrays = (_flat(x), zeros, _flat(weight), bias, outputs[0].reshape(-1), table)
             share(loops, arrays, items, hands(flops, WAKE_FLOPS, threads))
 
         return solve

@@ -359,7 +359,7 @@ def avg_pool3d_backward(
 
 
 def _forward(rank: int, input: npt.ArrayLike, *words: Any) -> Array:
-    return repeated.call(_settle_forward, (input,), (rank, *words))
+    return repeated.call(settle_averages, (input,), (rank, *words))
 
 
 def _backward(
@@ -368,7 +368,8 @@ def _backward(
     return repeated.call(_settle_backward, (grad_output,), (rank, input_size, *words))
 
 
-def _settle_forward(input: npt.ArrayLike, rank: int, *words: Any) -> Settled[Array]:
+def settle_averages(input: npt.ArrayLike, rank: int, *words: Any) -> Settled[Array]:
+    """Return what averages every window; words are those of `_problem` from `kernel_size` on."""
     (x,) = promoted(input=input)
     problem = _problem("forward", rank, x.shape, x.dtype, *words)
     bare = x.ndim == rank + 1
@@ -392,15 +393,15 @@ def _problem(
     shape: Ints,
     dtype: Dtype,
     kernel_size: IntOrInts,
-    stride: IntOrInts | None,
-    padding: PaddingLike,
-    dilation: IntOrInts,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-    rounding: str | None,
-    padding_mode: str,
-    layout: str,
+    stride: IntOrInts | None = None,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    rounding: str | None = None,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
 ) -> Problem:
     place = (kernel_size, stride, padding, dilation, ceil_mode)
     return pool_problem(

@@ -269,7 +269,7 @@ def _forward(
             return _forward(rank, input, weight, bias, *rest, None, out, acc_dtype)
     words = (rank, stride, padding, dilation, groups, activation, layout, padding_mode)
     if out is None:
-        return repeated.call(_settle, (input, weight, bias), (*words, acc_dtype))
+        return repeated.call(settle_conv, (input, weight, bias), (*words, acc_dtype))
     plan, (x, w, b) = _planned(input, weight, bias, *words, acc_dtype)
     inputs = (with_batch(x, rank), w, b)
     return write_out(
@@ -280,9 +280,10 @@ def _forward(
     )
 
 
-def _settle(
+def settle_conv(
     input: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None, rank: int, *words: Any
 ) -> Settled[Array]:
+    """Return what solves a convolution; words are those of `_planned` from `stride` on."""
     plan, arrays = _planned(input, weight, bias, rank, *words)
     bare = arrays[0].ndim == rank + 1
     return solver(plan, (bare, False, False), bare), arrays
@@ -293,14 +294,14 @@ def _planned(
     weight: npt.ArrayLike,
     bias: npt.ArrayLike | None,
     rank: int,
-    stride: IntOrInts,
-    padding: PaddingLike,
-    dilation: IntOrInts,
-    groups: int,
-    activation: str | None,
-    layout: str,
-    padding_mode: str,
-    acc_dtype: npt.DTypeLike | None,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+    activation: str | None = None,
+    layout: str = "channels_first",
+    padding_mode: str = "zeros",
+    acc_dtype: npt.DTypeLike | None = None,
 ) -> tuple[Plan, tuple[Array, Array, Array | None]]:
     """Return the plan of a convolution, and its arrays in their common dtype."""
     if bias is None:

@@ -53,24 +53,25 @@ def extreme_pool(
     """Take the maximum or minimum of every window."""
     place = (kernel_size, stride, padding, dilation, ceil_mode)
     options = (return_indices, rounding, nan, padding_mode, layout)
-    return repeated.call(_settle_extremes, (input,), (operation, rank, *place, *options))
+    return repeated.call(settle_extremes, (input,), (operation, rank, *place, *options))
 
 
-def _settle_extremes(
+def settle_extremes(
     input: npt.ArrayLike,
     operation: Operation,
     rank: int,
     kernel_size: IntOrInts,
-    stride: IntOrInts | None,
-    padding: PaddingLike,
-    dilation: IntOrInts,
-    ceil_mode: bool,
-    return_indices: bool,
-    rounding: str | None,
-    nan: str,
-    padding_mode: str,
-    layout: str,
+    stride: IntOrInts | None = None,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    rounding: str | None = None,
+    nan: str = "propagate",
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
 ) -> Settled[Array | tuple[Array, Array]]:
+    """Return what takes the maximum or minimum of every window."""
     (x,) = promoted(input=input)
     place = (kernel_size, stride, padding, dilation, ceil_mode)
     problem = pool_problem(

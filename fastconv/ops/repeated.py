@@ -49,17 +49,19 @@ def call(settle: Callable[..., Settled[Result]], arrays: Arrays, words: tuple[An
 
 
 def _key_of(settle: Callable[..., Any], arrays: Arrays, words: tuple[Any, ...]) -> Any:
-    """Return what a call is known by, or None where it has to be looked at anew."""
-    types = tuple(map(type, words))
+    """Return what a call is known by, or None where it has to be looked at anew.
+
+    One function always has as many arrays and words, so a flat tuple is enough.
+    """
+    types = [*map(type, words), *map(type, arrays)]
     if tuple in types and not _plain(words):
         return None
-    key = [settle, types, words, current_settings().number]
+    key = [settle, *types, *words, current_settings().number]
     for array in arrays:
         if type(array) is np.ndarray:
-            key += (array.shape, array.dtype)
-        elif array is None:
-            key.append(None)
-        else:
+            key.append(array.shape)
+            key.append(array.dtype)
+        elif array is not None:
             return None
     return tuple(key)
 
