@@ -178,6 +178,8 @@ def plain_array(name: str, value: Any) -> Array:
         For masked arrays, `numpy.matrix`, object arrays and what is no array of numbers.
     """
     if type(value) is np.ndarray:
+        if value.dtype in TABLE:
+            return value
         array = value
     elif isinstance(value, (np.ma.MaskedArray, np.matrix)):
         raise DtypeError(
@@ -233,7 +235,7 @@ def ready(array: Array) -> Array:
 
     Numba takes others for other types, and would compile every loop for each of them again.
     """
-    return array if array.flags.carray else np.require(array, requirements=["C", "A", "W"])
+    return array if array.flags.carray else np.array(array, order="C")
 
 
 def conjugated(array: Array) -> Array:

@@ -72,6 +72,8 @@ class Algorithm(Protocol):
         Returns `Packed`, which `run` takes in the place of the weight, any number of times.
     `bind(problem, packed, limit, threads)`
         Returns `solve(x, y)`: `run` with all settled that does not depend on the data.
+    `settle(problem, limit, threads)`
+        Returns `solve(inputs, outputs)`: `run` with all settled that does not depend on the data.
     """
 
     @property

@@ -5,7 +5,7 @@ order of the taps, and an element of the result is written once.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -82,30 +82,73 @@ class ColumnRows:
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
         """Fill columns from the input, or the input from columns."""
-        engine, (out,) = _engine(problem), outputs
+        self.settle(problem, limit, threads)(inputs, outputs)
+
+    def settle(
+        self, problem: Problem, limit: int, threads: int
+    ) -> Callable[[Inputs, Outputs], None]:
+        """Return `run` with all settled that does not depend on the data."""
+        engine = _engine(problem)
         threads = threads if engine.large else 1
-        source = ready(inputs[0]).reshape(-1)
-        items, batch = engine.items, problem.window.batch
         if problem.direction == "forward":
-            value = np.zeros((), problem.dtype) if inputs[1] is None else inputs[1]
-            value = np.array(value, problem.dtype).reshape(1)
-            arrays = [array.view(engine.source) for array in (source, out.reshape(-1), value)]
-            share(engine.loops, (*arrays, engine.table), items * batch, threads)
-            return
-        columns = source.view(engine.source)
-        if not _wraps(problem):
-            sums = out.reshape(-1).view(engine.sums)
-            share(engine.loops, (columns, sums, engine.table), items * batch, threads)
-            return
-        axes, each = problem.window.axes, columns.size // max(1, batch)
-        sizes = [axis.size for axis in padded_axes(axes)]
-        for part in _parts(problem, limit - engine.table.nbytes):
-            samples = part.stop - part.start
-            padded = np.empty((samples, problem.window.channels, *sizes), problem.accumulator)
-            some = columns[part.start * each : part.stop * each]
-            sums = padded.reshape(-1).view(engine.sums)
-            share(engine.loops, (some, sums, engine.table), items * samples, threads)
-            out[part] = fold_padding(padded, padding_read(axes), problem.padding_mode)
+            return _copying(problem, engine, threads)
+        if _wraps(problem):
+            limit -= engine.table.nbytes
+            return lambda inputs, outputs: _add_folded(
+                problem, engine, inputs[0], outputs[0], limit, threads
+            )
+        return _adding(problem, engine, threads)
+
+
+def _copying(
+    problem: Problem, engine: "_Engine", threads: int
+) -> Callable[[Inputs, Outputs], None]:
+    """Return what fills columns from the input."""
+    loops, table, kind = engine.loops, engine.table, engine.source
+    items = engine.items * problem.window.batch
+    zero = np.zeros(1, problem.dtype).view(kind)
+
+    def copy(inputs: Inputs, outputs: Outputs) -> None:
+        (x, filling), (columns,) = inputs, outputs
+        value = zero
+        if filling is not None:
+            value = np.array(filling, problem.dtype).reshape(1).view(kind)
+        source, out = ready(x).reshape(-1).view(kind), columns.reshape(-1).view(kind)
+        share(loops, (source, out, value, table), items, threads)
+
+    return copy
+
+
+def _adding(problem: Problem, engine: "_Engine", threads: int) -> Callable[[Inputs, Outputs], None]:
+    """Return what fills the input from columns."""
+    loops, table, kind, sums_kind = engine.loops, engine.table, engine.source, engine.sums
+    items = engine.items * problem.window.batch
+
+    def add(inputs: Inputs, outputs: Outputs) -> None:
+        source, sums = ready(inputs[0]).reshape(-1), outputs[0].reshape(-1)
+        if source.dtype is not kind:
+            source = source.view(kind)
+        if sums.dtype is not sums_kind:
+            sums = sums.view(sums_kind)
+        share(loops, (source, sums, table), items, threads)
+
+    return add
+
+
+def _add_folded(
+    problem: Problem, engine: "_Engine", columns: Array, out: Array, limit: int, threads: int
+) -> None:
+    """Add columns to padded samples, some at a time, and fold the padding of these back."""
+    source = ready(columns).reshape(-1).view(engine.source)
+    axes, each = problem.window.axes, source.size // max(1, problem.window.batch)
+    sizes = [axis.size for axis in padded_axes(axes)]
+    for part in _parts(problem, limit):
+        samples = part.stop - part.start
+        padded = np.empty((samples, problem.window.channels, *sizes), problem.accumulator)
+        some = source[part.start * each : part.stop * each]
+        sums = padded.reshape(-1).view(engine.sums)
+        share(engine.loops, (some, sums, engine.table), engine.items * samples, threads)
+        out[part] = fold_padding(padded, padding_read(axes), problem.padding_mode)
 
 
 @dataclass(frozen=True)

@@ -108,16 +108,26 @@ class Depthwise:
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
         """Share the bands of all planes between threads."""
-        x, w, b = inputs
-        (y,) = outputs
+        self.settle(problem, limit, threads)(inputs, outputs)
+
+    def settle(
+        self, problem: Problem, limit: int, threads: int
+    ) -> Callable[[Inputs, Outputs], None]:
+        """Return `run` with all settled that does not depend on the data."""
         if not problem.conv.batch:
-            return
-        engine = _engine(problem)
-        weight = w.panels if isinstance(w, Packed) else _flat(w)
-        bias = w.bias if isinstance(w, Packed) else _bias(problem, b)
-        arrays = (_flat(x), engine.zeros, weight, bias, y.reshape(-1), engine.table)
-        threads = hands(problem.flops, WAKE_FLOPS, engine.threads(limit, threads))
-        share(engine.loops, arrays, engine.items, threads)
+            return lambda inputs, outputs: None
+        engine, flops, no_bias = _engine(problem), problem.flops, _bias(problem, None)
+        loops, zeros, table, items = engine.loops, engine.zeros, engine.table, engine.items
+        threads = engine.threads(limit, threads)
+
+        def solve(inputs: Inputs, outputs: Outputs) -> None:
+            x, w, b = inputs
+            weight, bias = (w.panels, w.bias) if isinstance(w, Packed) else (w, b)
+            bias = no_bias if bias is None else _flat(bias)
+            arrays = (_flat(x), zeros, _flat(weight), bias, outputs[0].reshape(-1), table)
+            share(loops, arrays, items, hands(flops, WAKE_FLOPS, threads))
+
+        return solve
 
 
 def _flat(array: Array) -> Array:

@@ -6,7 +6,7 @@ Where the input is and what it means is decided here, once for each problem.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -79,12 +79,23 @@ class WindowRows:
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
         """Share the bands of all planes between threads."""
+        self.settle(problem, limit, threads)(inputs, outputs)
+
+    def settle(
+        self, problem: Problem, limit: int, threads: int
+    ) -> Callable[[Inputs, Outputs], None]:
+        """Return `run` with all settled that does not depend on the data."""
         if not problem.geometry.batch:
-            return
+            return lambda inputs, outputs: None
         engine = _engine_of(problem)
-        arrays = (_flat(problem, inputs[0]), _flat(problem, outputs[0]))
-        arguments = (*arrays, engine.divisors, engine.table)
-        share(engine.loops, arguments, engine.items, engine.threads(limit, threads))
+        loops, divisors, table, items = engine.loops, engine.divisors, engine.table, engine.items
+        threads = engine.threads(limit, threads)
+
+        def solve(inputs: Inputs, outputs: Outputs) -> None:
+            arrays = (_flat(problem, inputs[0]), _flat(problem, outputs[0]))
+            share(loops, (*arrays, divisors, table), items, threads)
+
+        return solve
 
 
 def _flat(problem: Problem, array: Array) -> Array:

@@ -17,6 +17,7 @@ Different: views of windows stay inside their array whatever its strides, and wh
 raises `ShapeError`.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,9 +28,12 @@ from fastconv import parameters
 from fastconv.dropin.arrays import Named, floats
 from fastconv.dtypes import Array
 from fastconv.errors import ParameterError, ShapeError
-from fastconv.ops.avg_pool import avg_pool2d
-from fastconv.ops.conv import conv2d
-from fastconv.ops.max_pool import max_pool2d
+from fastconv.ops import repeated
+from fastconv.ops.avg_pool import settle_averages
+from fastconv.ops.conv import settle_conv
+from fastconv.ops.pool_call import settle_extremes
+from fastconv.ops.repeated import Settled
+from fastconv.parameters import Ints
 
 __all__ = [
     "BOX",
@@ -48,7 +52,10 @@ __all__ = [
 ]
 NAMES = Named(input="matrix", weight="filters", kernel_size="filters")
 POOL = Named(input="matrix")
-POOLS: dict[str, Callable[..., Array]] = {"max": max_pool2d, "avg": avg_pool2d}
+POOLS: dict[str, Callable[..., Settled[Any]]] = {
+    "max": lambda x, *windows: settle_extremes(x, "max_pool", 2, *windows),
+    "avg": lambda x, *windows: settle_averages(x, 2, *windows),
+}
 
 
 def _drawn(*rows: str) -> Array:
@@ -105,14 +112,27 @@ def averaged_conv2d(matrix: npt.ArrayLike, filters: npt.ArrayLike) -> Array:
     array([[-0.11,  1.  , -0.11],
            [-0.56,  0.11, -0.33]])
     """
+    return repeated.call(_settle_averaged, (matrix, filters), ())
+
+
+def _settle_averaged(matrix: npt.ArrayLike, filters: npt.ArrayLike) -> Settled[Array]:
     x, w = floats(matrix=matrix, filters=filters)
     if w.ndim not in (2, 3):
         raise ShapeError(f"filters: expected shape (kh, kw) or (F, kh, kw), got {w.shape}")
-    bank = w.reshape(-1, 1, *w.shape[-2:])  # (F, 1, kh, kw)
+    kernel = w.shape[-2:]
+    stack, bank = _stacked(x), (math.prod(w.shape[:-2]), 1, *kernel)  # (N, 1, H, W), (F, 1, kh, kw)
     with NAMES:
-        maps = conv2d(_stacked(x), bank)  # (N, F, H', W')
-    maps /= maps.dtype.type(w.shape[-2] * w.shape[-1])
-    return maps.reshape(*x.shape[:-2], *w.shape[:-2], *maps.shape[2:])  # (..., [F,] H', W')
+        conv, _ = settle_conv(x.reshape(stack), w.reshape(bank), None, 2)
+    sizes = (size - taps + 1 for size, taps in zip(x.shape[-2:], kernel, strict=True))
+    shape = (*x.shape[:-2], *w.shape[:-2], *sizes)  # (..., [F,] H', W')
+    count = np.array(kernel[0] * kernel[1], x.dtype)
+
+    def solve(x: Array, w: Array) -> Array:
+        maps = conv(x.reshape(stack), w.reshape(bank), None)  # (N, F, H', W')
+        np.divide(maps, count, out=maps)
+        return maps.reshape(shape)
+
+    return solve, (x, w)
 
 
 def relu(matrix: npt.ArrayLike) -> Array:
@@ -139,9 +159,13 @@ def relu(matrix: npt.ArrayLike) -> Array:
     >>> relu([[-0.5, 1]])
     array([[0., 1.]])
     """
+    return repeated.call(_settle_relu, (matrix,), ())
+
+
+def _settle_relu(matrix: npt.ArrayLike) -> Settled[Array]:
     (x,) = floats(matrix=matrix)
-    result: Array = np.maximum(x, x.dtype.type(0))
-    return result
+    zero = np.zeros((), x.dtype)
+    return lambda x: np.maximum(x, zero), (x,)
 
 
 def pool2d(
@@ -183,14 +207,31 @@ def pool2d(
     >>> pool2d([[1, 2, 3, 4], [5, 6, 7, 8]], kernel_size=2, stride=2, pool_mode="avg")
     array([[3.5, 5.5]])
     """
+    return repeated.call(_settle_pool, (matrix,), (kernel_size, stride, padding, pool_mode))
+
+
+def _settle_pool(
+    matrix: npt.ArrayLike, kernel_size: int, stride: int, padding: int, pool_mode: str
+) -> Settled[Array]:
     (x,) = floats(matrix=matrix)
     if not isinstance(pool_mode, str) or pool_mode not in POOLS:
         raise ParameterError(f"pool_mode: expected one of {tuple(POOLS)}, got {pool_mode!r}")
     pad = parameters.integer("padding", padding, 0)
-    planes = np.pad(_stacked(x), ((0, 0), (0, 0), (pad, pad), (pad, pad))) if pad else _stacked(x)
+    stack, leading = _stacked(x), x.shape[:-2]
+
+    def planes(x: Array) -> Array:
+        stacked = x.reshape(stack)  # (N, 1, H, W)
+        return np.pad(stacked, ((0, 0), (0, 0), (pad, pad), (pad, pad))) if pad else stacked
+
     with POOL:
-        pooled = POOLS[pool_mode](planes, kernel_size, stride)
-    return pooled.reshape(*x.shape[:-2], *pooled.shape[2:])  # (..., oh, ow)
+        pool, _ = POOLS[pool_mode](planes(x), kernel_size, stride)
+
+    def solve(x: Array) -> Array:
+        pooled = pool(planes(x))
+        shaped: Array = pooled.reshape(leading + pooled.shape[2:])  # (..., oh, ow)
+        return shaped
+
+    return solve, (x,)
 
 
 def flatten(maps: npt.ArrayLike, samples: bool = False) -> Array:
@@ -343,7 +384,8 @@ def template_classifier(
     return features.T.copy(), -0.5 * np.square(features).sum(axis=1)
 
 
-def _stacked(x: Array) -> Array:
+def _stacked(x: Array) -> Ints:
+    """Return the shape of matrices as a batch of planes."""
     if x.ndim < 2:
         raise ShapeError(f"matrix: expected shape (..., H, W), got {x.shape}")
-    return x.reshape(-1, 1, *x.shape[-2:])  # (N, 1, H, W)
+    return (math.prod(x.shape[:-2]), 1, *x.shape[-2:])  # (N, 1, H, W)

@@ -1,14 +1,19 @@
 """Average pooling, forward and gradient."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy.typing as npt
 
 from fastconv import parameters
-from fastconv.dtypes import Array, promoted
-from fastconv.ops.call import check_grad_output, like_input, solve, with_batch
+from fastconv.dtypes import Array, Dtype, promoted
+from fastconv.ops import repeated
+from fastconv.ops.call import check_grad_output, solver
 from fastconv.ops.pool_problem import pool_problem
-from fastconv.parameters import IntOrInts, PaddingLike
+from fastconv.ops.repeated import Settled
+from fastconv.parameters import IntOrInts, Ints, PaddingLike
+from fastconv.plan import plan_for
+from fastconv.problem import Direction, Problem
 
 
 def avg_pool1d(
@@ -353,59 +358,58 @@ def avg_pool3d_backward(
     return _backward(3, grad_output, input_size, *place, *options)
 
 
-def _forward(
-    rank: int,
-    input: npt.ArrayLike,
-    kernel_size: IntOrInts,
-    stride: IntOrInts | None,
-    padding: PaddingLike,
-    dilation: IntOrInts,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-    rounding: str | None,
-    padding_mode: str,
-    layout: str,
-) -> Array:
-    (x,) = promoted(input=input)
-    place = (kernel_size, stride, padding, dilation, ceil_mode)
-    problem = pool_problem(
-        *("avg_pool", rank, x.shape, *place, x.dtype),
-        count_include_pad=parameters.flag("count_include_pad", count_include_pad),
-        divisor=divisor_override,
-        rounding=rounding,
-        padding_mode=padding_mode,
-        layout=layout,
-    )
-    return like_input(solve(problem, (with_batch(x, rank),)), x.shape, rank)
+def _forward(rank: int, input: npt.ArrayLike, *words: Any) -> Array:
+    return repeated.call(settle_averages, (input,), (rank, *words))
 
 
 def _backward(
-    rank: int,
-    grad_output: npt.ArrayLike,
-    input_size: Sequence[int],
-    kernel_size: IntOrInts,
-    stride: IntOrInts | None,
-    padding: PaddingLike,
-    dilation: IntOrInts,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-    rounding: str | None,
-    padding_mode: str,
-    layout: str,
+    rank: int, grad_output: npt.ArrayLike, input_size: Sequence[int], *words: Any
 ) -> Array:
+    return repeated.call(_settle_backward, (grad_output,), (rank, input_size, *words))
+
+
+def settle_averages(input: npt.ArrayLike, rank: int, *words: Any) -> Settled[Array]:
+    """Return what averages every window; words are those of `_problem` from `kernel_size` on."""
+    (x,) = promoted(input=input)
+    problem = _problem("forward", rank, x.shape, x.dtype, *words)
+    bare = x.ndim == rank + 1
+    return solver(plan_for(problem), (bare,), bare), (x,)
+
+
+def _settle_backward(
+    grad_output: npt.ArrayLike, rank: int, input_size: Sequence[int], *words: Any
+) -> Settled[Array]:
     (gy,) = promoted(grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
+    problem = _problem("input_gradient", rank, shape, gy.dtype, *words)
+    bare = len(shape) == rank + 1
+    check_grad_output(problem, gy.shape, bare)
+    return solver(plan_for(problem), (bare,), bare), (gy,)
+
+
+def _problem(
+    direction: Direction,
+    rank: int,
+    shape: Ints,
+    dtype: Dtype,
+    kernel_size: IntOrInts,
+    stride: IntOrInts | None = None,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    rounding: str | None = None,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+) -> Problem:
     place = (kernel_size, stride, padding, dilation, ceil_mode)
-    problem = pool_problem(
-        *("avg_pool", rank, shape, *place, gy.dtype),
-        direction="input_gradient",
+    return pool_problem(
+        *("avg_pool", rank, shape, *place, dtype),
+        direction=direction,
         count_include_pad=parameters.flag("count_include_pad", count_include_pad),
         divisor=divisor_override,
         rounding=rounding,
         padding_mode=padding_mode,
         layout=layout,
     )
-    check_grad_output(problem, gy.shape, len(shape) == rank + 1)
-    return like_input(solve(problem, (with_batch(gy, rank),)), shape, rank)

@@ -1,12 +1,15 @@
 """What every operation does around its plan: allocate the result, run, drop an added batch."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from fastconv import memory
 from fastconv.algorithms import Inputs
 from fastconv.dtypes import Array
 from fastconv.errors import ShapeError
-from fastconv.plan import plan_for
+from fastconv.plan import Plan, plan_for
 from fastconv.problem import Problem
 
 
@@ -16,6 +19,29 @@ def solve(problem: Problem, inputs: Inputs) -> Array:
     result = memory.empty(plan.output_shape, problem.result_dtype)
     plan.run(inputs, (result,))
     return result
+
+
+def solver(plan: Plan, unbatched: Sequence[bool], drops: bool) -> Callable[..., Array]:
+    """Return what solves a plan that has one result, given the arrays.
+
+    `unbatched` says which of them lack the batch dimension, `drops` that the result is to lack it.
+    """
+    solve, allocate = plan.run, memory.allocator(plan.output_shape, plan.result_dtype)
+
+    def solved(*arrays: Array | None) -> Array:
+        result = allocate()
+        solve(arrays, (result,))
+        return result
+
+    if not any(unbatched):
+        return solved
+
+    def solved_as_batch(*arrays: Any) -> Array:
+        pairs = zip(arrays, unbatched, strict=True)
+        result = solved(*(array[np.newaxis] if bare else array for array, bare in pairs))
+        return result[0] if drops else result
+
+    return solved_as_batch
 
 
 def with_batch(array: Array, rank: int) -> Array:

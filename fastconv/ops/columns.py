@@ -1,5 +1,6 @@
 """Windows and columns: `sliding_windows`, `im2col`, `col2im`, and PyTorch's `unfold` and `fold`."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -7,13 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastconv import dialects, parameters
-from fastconv.dialects import BY_NAME, Dialect
+from fastconv.dialects import BY_NAME
 from fastconv.dtypes import Array, Dtype, accumulator, plain_array, promoted, row_of, scalar
 from fastconv.errors import ParameterError, ShapeError
 from fastconv.geometry import batched_shape, check_padding_mode, window_geometry
 from fastconv.lowering.windows import window_view
-from fastconv.ops.call import like_input, solve, with_batch
+from fastconv.ops import repeated
+from fastconv.ops.call import like_input, solver, with_batch
+from fastconv.ops.repeated import Settled
 from fastconv.parameters import IntOrInts, Ints, PaddingLike
+from fastconv.plan import plan_for
 from fastconv.problem import Direction, Problem
 
 
@@ -127,6 +131,20 @@ def im2col(
     array([[1., 0., 1.],
            [1., 2., 1.]])
     """
+    place = (kernel_size, stride, padding, dilation)
+    return repeated.call(_settle_im2col, (input,), (*place, pad_value, padding_mode, dialect))
+
+
+def _settle_im2col(
+    input: npt.ArrayLike,
+    kernel_size: IntOrInts,
+    stride: IntOrInts,
+    padding: PaddingLike,
+    dilation: IntOrInts,
+    pad_value: complex,
+    padding_mode: str,
+    dialect: str,
+) -> Settled[Array]:
     (x,) = promoted(input=input)
     rank = _rank(kernel_size, x.ndim - 2)
     problem = columns_problem(
@@ -135,9 +153,21 @@ def im2col(
         dialect=dialect,
         dtype=x.dtype,
     )
-    value = pad_value_array(pad_value, x.dtype, padding_mode)
-    columns = solve(problem, (with_batch(x, rank), value))
-    return like_input(columns, x.shape, rank) if BY_NAME[dialect].keeps_batch else columns
+    value = (
+        None
+        if type(pad_value) is int and pad_value == 0
+        else pad_value_array(pad_value, x.dtype, padding_mode)
+    )
+    bare = x.ndim == rank + 1
+    return _gathering(problem, value, bare, bare and BY_NAME[dialect].keeps_batch), (x,)
+
+
+def _gathering(
+    problem: Problem, value: Array | None, bare: bool, drops: bool
+) -> Callable[[Array], Array]:
+    """Return what copies windows into columns, and a value where padding is; None is 0."""
+    solve = solver(plan_for(problem), (bare, False), drops)
+    return lambda x: solve(x, value)
 
 
 def col2im(
@@ -185,12 +215,9 @@ def col2im(
     array([[[[1., 2., 1.],
              [1., 2., 1.]]]])
     """
-    order = dialects.dialect(dialect)
-    (given,) = promoted(columns=columns)
-    rank = parameters.rank_of(output_size) or parameters.rank_of(kernel_size)
-    rank = rank or rank_of_columns(given.ndim, dialect)
-    place = (output_size, kernel_size, stride, padding, dilation, rank)
-    return _col2im("columns", given, *place, padding_mode, order, acc_dtype)
+    place = (output_size, kernel_size, stride, padding, dilation)
+    words = ("columns", *place, padding_mode, dialect, acc_dtype)
+    return repeated.call(_settle_col2im, (columns,), words)
 
 
 def unfold(
@@ -226,12 +253,22 @@ def unfold(
     >>> F.unfold(np.zeros((1, 3, 10, 12)), (4, 5)).shape
     (1, 60, 56)
     """
+    return repeated.call(_settle_unfold, (input,), (kernel_size, stride, padding, dilation))
+
+
+def _settle_unfold(
+    input: npt.ArrayLike,
+    kernel_size: IntOrInts,
+    stride: IntOrInts,
+    padding: PaddingLike,
+    dilation: IntOrInts,
+) -> Settled[Array]:
     (x,) = promoted(input=input)
     rank = _rank(kernel_size, 3 if x.ndim == 5 else 2)
     shape = batched_shape("input", x.shape, rank)
     problem = _problem("forward", shape, kernel_size, stride, padding, dilation, x.dtype)
-    columns = solve(problem, (with_batch(x, rank), pad_value_array(0, x.dtype)))
-    return like_input(columns, x.shape, rank)
+    bare = x.ndim == rank + 1
+    return _gathering(problem, None, bare, bare), (x,)
 
 
 def fold(
@@ -271,10 +308,8 @@ def fold(
     >>> F.fold(np.ones((1, 12, 12)), (4, 5), (2, 2)).shape
     (1, 3, 4, 5)
     """
-    (given,) = promoted(input=input)
-    rank = parameters.rank_of(output_size) or parameters.rank_of(kernel_size) or 2
-    place = (output_size, kernel_size, stride, padding, dilation, rank)
-    return _col2im("input", given, *place, "zeros", BY_NAME["fastconv"], acc_dtype)
+    place = (output_size, kernel_size, stride, padding, dilation)
+    return repeated.call(_settle_col2im, (input,), ("input", *place, "zeros", None, acc_dtype))
 
 
 def columns_problem(
@@ -295,30 +330,34 @@ def columns_problem(
     return _problem("forward", *place, row_of(dtype).dtype, mode, order.name)
 
 
-def _col2im(
+def _settle_col2im(
+    columns: npt.ArrayLike,
     name: str,
-    columns: Array,
     output_size: IntOrInts,
     kernel_size: IntOrInts,
     stride: IntOrInts,
     padding: PaddingLike,
     dilation: IntOrInts,
-    rank: int,
     padding_mode: str,
-    dialect: Dialect,
+    dialect: str | None,
     acc_dtype: npt.DTypeLike | None,
-) -> Array:
+) -> Settled[Array]:
+    """Settle `col2im`; `fold`, which has no dialect, adds images where no size says a rank."""
+    order = BY_NAME["fastconv"] if dialect is None else dialects.dialect(dialect)
+    (given,) = promoted(**{name: columns})
+    rank = parameters.rank_of(output_size) or parameters.rank_of(kernel_size)
+    if rank is None:
+        rank = 2 if dialect is None else rank_of_columns(given.ndim, dialect)
     place = (output_size, kernel_size, stride, padding, dilation, rank)
     problem = fold_problem(
-        *(name, columns.shape, *place),
+        *(name, given.shape, *place),
         padding_mode=padding_mode,
-        dialect=dialect.name,
-        dtype=columns.dtype,
+        dialect=order.name,
+        dtype=given.dtype,
         acc_dtype=acc_dtype,
     )
-    batched = columns.ndim == dialect.ndim(rank)
-    result = solve(problem, (columns if batched else columns[np.newaxis],))
-    return result if batched else result[0]
+    bare = given.ndim != order.ndim(rank)
+    return solver(plan_for(problem), (bare,), bare), (given,)
 
 
 def fold_problem(

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fastconv import memory
 from fastconv.dtypes import Array, promoted
 from fastconv.ops import repeated
-from fastconv.ops.call import check_shape, like_input, with_batch
+from fastconv.ops.call import check_shape, solver, with_batch
 from fastconv.ops.conv_problem import conv_problem
 from fastconv.ops.out import write_out
+from fastconv.ops.repeated import Settled
 from fastconv.parameters import IntOrInts, PaddingLike
 from fastconv.plan import Plan, plan_for, settings
 from fastconv.problem import Problem
@@ -267,13 +267,43 @@ def _forward(
         rest = (stride, padding, dilation, groups, activation, layout, padding_mode)
         with settings(algorithm=algorithm):
             return _forward(rank, input, weight, bias, *rest, None, out, acc_dtype)
-    given, place = (input, weight, bias), (stride, padding, dilation, groups)
-    key = None
-    if out is None and acc_dtype is None:
-        key = repeated.key_of(rank, given, place, (activation, layout, padding_mode))
-        known = repeated.plan_of(key)
-        if known is not None:
-            return _planned(known, given, rank)
+    words = (rank, stride, padding, dilation, groups, activation, layout, padding_mode)
+    if out is None:
+        return repeated.call(settle_conv, (input, weight, bias), (*words, acc_dtype))
+    plan, (x, w, b) = _planned(input, weight, bias, *words, acc_dtype)
+    inputs = (with_batch(x, rank), w, b)
+    return write_out(
+        *(out, plan.output_shape, plan.result_dtype, lambda y: plan.run(inputs, (y,))),
+        input=x,
+        weight=w,
+        bias=b,
+    )
+
+
+def settle_conv(
+    input: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None, rank: int, *words: Any
+) -> Settled[Array]:
+    """Return what solves a convolution; words are those of `_planned` from `stride` on."""
+    plan, arrays = _planned(input, weight, bias, rank, *words)
+    bare = arrays[0].ndim == rank + 1
+    return solver(plan, (bare, False, False), bare), arrays
+
+
+def _planned(
+    input: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None,
+    rank: int,
+    stride: IntOrInts = 1,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+    activation: str | None = None,
+    layout: str = "channels_first",
+    padding_mode: str = "zeros",
+    acc_dtype: npt.DTypeLike | None = None,
+) -> tuple[Plan, tuple[Array, Array, Array | None]]:
+    """Return the plan of a convolution, and its arrays in their common dtype."""
     if bias is None:
         x, w = promoted(input=input, weight=weight)
         b = None
@@ -285,25 +315,7 @@ def _forward(
     )
     if b is not None:
         check_bias(b.shape, problem)
-    plan = plan_for(problem)
-    if out is None:
-        repeated.keep(key, given, (x, w, b), plan)
-        return _planned(plan, (x, w, b), rank)
-    inputs = (with_batch(x, rank), w, b)
-    return write_out(
-        *(out, plan.output_shape, problem.result_dtype, lambda y: plan.run(inputs, (y,))),
-        input=x,
-        weight=w,
-        bias=b,
-    )
-
-
-def _planned(plan: Plan, arrays: tuple[Any, Any, Any], rank: int) -> Array:
-    """Allocate the result of a plan, and run it."""
-    x, w, b = arrays
-    y = memory.empty(plan.output_shape, plan.result_dtype)
-    plan.run((with_batch(x, rank), w, b), (y,))
-    return like_input(y, x.shape, rank)
+    return plan_for(problem), (x, w, b)
 
 
 def check_bias(shape: tuple[int, ...], problem: Problem) -> None:

@@ -1,14 +1,19 @@
 """Gradients of convolution, as in `torch.nn.grad`: `conv*_input` and `conv*_weight`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy.typing as npt
 
 from fastconv import parameters
 from fastconv.dtypes import Array, conjugated, promoted
-from fastconv.ops.call import check_grad_output, like_input, solve, with_batch
+from fastconv.ops import repeated
+from fastconv.ops.call import check_grad_output, solver
 from fastconv.ops.conv_problem import conv_problem
+from fastconv.ops.repeated import Settled
 from fastconv.parameters import IntOrInts, PaddingLike
+from fastconv.plan import plan_for
+from fastconv.problem import Problem
 
 
 def conv1d_input(
@@ -340,6 +345,26 @@ def _input_gradient(
     input_size: Sequence[int],
     weight: npt.ArrayLike,
     grad_output: npt.ArrayLike,
+    *words: Any,
+) -> Array:
+    return repeated.call(_settle_input_gradient, (weight, grad_output), (rank, input_size, *words))
+
+
+def _weight_gradient(
+    rank: int,
+    input: npt.ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: npt.ArrayLike,
+    *words: Any,
+) -> Array:
+    return repeated.call(_settle_weight_gradient, (input, grad_output), (rank, weight_size, *words))
+
+
+def _settle_input_gradient(
+    weight: npt.ArrayLike,
+    grad_output: npt.ArrayLike,
+    rank: int,
+    input_size: Sequence[int],
     stride: IntOrInts,
     padding: PaddingLike,
     dilation: IntOrInts,
@@ -347,7 +372,7 @@ def _input_gradient(
     layout: str,
     padding_mode: str,
     acc_dtype: npt.DTypeLike | None,
-) -> Array:
+) -> Settled[Array]:
     w, gy = promoted(weight=weight, grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
     problem = conv_problem(
@@ -356,15 +381,16 @@ def _input_gradient(
         padding_mode=padding_mode,
         acc_dtype=acc_dtype,
     )
-    check_grad_output(problem, gy.shape, len(shape) == rank + 1)
-    return like_input(solve(problem, (conjugated(w), with_batch(gy, rank))), shape, rank)
+    bare = len(shape) == rank + 1
+    check_grad_output(problem, gy.shape, bare)
+    return _adjoint(problem, (False, bare), bare), (w, gy)
 
 
-def _weight_gradient(
-    rank: int,
+def _settle_weight_gradient(
     input: npt.ArrayLike,
-    weight_size: Sequence[int],
     grad_output: npt.ArrayLike,
+    rank: int,
+    weight_size: Sequence[int],
     stride: IntOrInts,
     padding: PaddingLike,
     dilation: IntOrInts,
@@ -372,7 +398,7 @@ def _weight_gradient(
     layout: str,
     padding_mode: str,
     acc_dtype: npt.DTypeLike | None,
-) -> Array:
+) -> Settled[Array]:
     x, gy = promoted(input=input, grad_output=grad_output)
     shape = parameters.shape("weight_size", weight_size)
     problem = conv_problem(
@@ -381,5 +407,14 @@ def _weight_gradient(
         padding_mode=padding_mode,
         acc_dtype=acc_dtype,
     )
-    check_grad_output(problem, gy.shape, x.ndim == rank + 1)
-    return solve(problem, (conjugated(with_batch(x, rank)), with_batch(gy, rank)))
+    bare = x.ndim == rank + 1
+    check_grad_output(problem, gy.shape, bare)
+    return _adjoint(problem, (bare, bare), False), (x, gy)
+
+
+def _adjoint(problem: Problem, unbatched: tuple[bool, bool], drops: bool) -> Callable[..., Array]:
+    """Return what solves a problem for the conjugate of its first array."""
+    solve = solver(plan_for(problem), unbatched, drops)
+    if problem.dtype.kind != "c":
+        return solve
+    return lambda first, gy: solve(conjugated(first), gy)

@@ -12,8 +12,10 @@ from fastconv.algorithms import Inputs
 from fastconv.dtypes import Array, plain_array, promoted
 from fastconv.errors import DtypeError, ParameterError
 from fastconv.geometry import batched_shape
-from fastconv.ops.call import check_shape, like_input, solve, with_batch
+from fastconv.ops import repeated
+from fastconv.ops.call import check_shape, like_input, solve, solver, with_batch
 from fastconv.ops.pool_problem import channels_second, pool_problem
+from fastconv.ops.repeated import Settled
 from fastconv.parameters import IntOrInts, Ints, PaddingLike
 from fastconv.plan import plan_for
 from fastconv.planes import scatter_geometry
@@ -49,6 +51,27 @@ def extreme_pool(
     layout: str,
 ) -> Array | tuple[Array, Array]:
     """Take the maximum or minimum of every window."""
+    place = (kernel_size, stride, padding, dilation, ceil_mode)
+    options = (return_indices, rounding, nan, padding_mode, layout)
+    return repeated.call(settle_extremes, (input,), (operation, rank, *place, *options))
+
+
+def settle_extremes(
+    input: npt.ArrayLike,
+    operation: Operation,
+    rank: int,
+    kernel_size: IntOrInts,
+    stride: IntOrInts | None = None,
+    padding: PaddingLike = 0,
+    dilation: IntOrInts = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    rounding: str | None = None,
+    nan: str = "propagate",
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+) -> Settled[Array | tuple[Array, Array]]:
+    """Return what takes the maximum or minimum of every window."""
     (x,) = promoted(input=input)
     place = (kernel_size, stride, padding, dilation, ceil_mode)
     problem = pool_problem(
@@ -59,7 +82,10 @@ def extreme_pool(
         padding_mode=padding_mode,
         layout=layout,
     )
-    return solve_extremes(problem, (with_batch(x, rank),), x.shape, rank)
+    bare = x.ndim == rank + 1
+    if not problem.indices:
+        return solver(plan_for(problem), (bare,), bare), (x,)
+    return lambda x: solve_extremes(problem, (with_batch(x, rank),), x.shape, rank), (x,)
 
 
 def planes_shapes(
@@ -111,12 +137,25 @@ def scatter_back(
     empty: str = "batch",
 ) -> Array:
     """Add gradients where the indices of a pool say that its results came from."""
+    words = (rank, input_size, layout, empty)
+    return repeated.call(_settle_scatter, (grad_output, indices), words)
+
+
+def _settle_scatter(
+    grad_output: npt.ArrayLike,
+    indices: npt.ArrayLike,
+    rank: int,
+    input_size: Sequence[int],
+    layout: str,
+    empty: str,
+) -> Settled[Array]:
     (gy,) = promoted(grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
     problem = scatter_problem(rank, gy.shape, shape, gy.dtype, parameters.layout(layout), empty)
-    places = checked_places(indices, gy.shape, "grad_output", problem)
-    inputs = with_batch(gy, rank), with_batch(places, rank)
-    return like_input(solve(problem, inputs), shape, rank)
+    bare, out = len(shape) == rank + 1, gy.shape
+    places = plain_array("indices", indices)
+    solve = solver(plan_for(problem), (bare, bare), bare)
+    return lambda gy, at: solve(gy, checked_places(at, out, "grad_output", problem)), (gy, places)
 
 
 def checked_places(indices: npt.ArrayLike, shape: Ints, like: str, problem: Problem) -> Array:

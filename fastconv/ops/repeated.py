@@ -1,64 +1,94 @@
-"""Calls made before: from what a caller wrote straight to its plan.
+"""Calls made before: from what a caller wrote straight to what solves it.
 
-To check the arguments of a call and to look up its problem takes as long as some convolutions. All
-of that depends on the shapes, the dtypes and the words of the call, which a program repeats.
+To check the arguments of a call and to look up its plan takes longer than some operations. All of
+that depends on the shapes, the dtypes and the words of the call, which a program repeats. So an
+operation is two functions: one that *settles* a call, and one that solves it, which the first
+returns and which is remembered here.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fastconv.dtypes import Array
-from fastconv.plan import Plan, current_settings
+from fastconv.plan import current_settings, when_plans_change
 
 MOST_CALLS = 1024
-WORDS = {str, type(None)}
-PLAIN = {int, str}
-"""Types of arguments that are equal only if they mean the same: `True` and `1.0` equal 1. So are
-tuples of them."""
+PLAIN = {int, str, bool, type(None)}
+"""Types of words that mean the same where they are equal and of one type: `True` and `1.0` equal 1,
+and `-0.0` equals 0.0. So do tuples of such integers and names."""
+NESTED = {int, str}
 
-Key = tuple[Any, ...]
-_plans: dict[Key, Plan] = {}
+Result = TypeVar("Result")
+Arrays = tuple[Any, ...]
+Settled = tuple[Callable[..., Result], Arrays]
+"""What solves a call, and the arrays to call it with: those that were given, or converted ones."""
+_known: dict[Any, Callable[..., Any]] = {}
+when_plans_change(_known.clear)
 
 
-def key_of(
-    rank: int, arrays: tuple[Any, Any, Any], place: tuple[Any, ...], words: tuple[Any, ...]
-) -> Key | None:
+def call(settle: Callable[..., Settled[Result]], arrays: Arrays, words: tuple[Any, ...]) -> Result:
+    """Return what `settle(*arrays, *words)` comes to, by what it returned for such a call before.
+
+    What solves a call must depend on the data of the arrays only, and on nothing but their shapes,
+    their dtypes, the words and the settings besides.
+    """
+    key = _key_of(settle, arrays, words)
+    try:
+        known = _known.get(key)
+    except TypeError:  # words that are lists, say
+        key, known = None, None
+    if known is not None:
+        result: Result = known(*arrays)
+        return result
+    solve, used = settle(*arrays, *words)
+    if key is not None:
+        _keep(key, words, arrays, used, solve)
+    return solve(*used)
+
+
+def _key_of(settle: Callable[..., Any], arrays: Arrays, words: tuple[Any, ...]) -> Any:
     """Return what a call is known by, or None where it has to be looked at anew.
 
-    `arrays` are input, weight and bias; `place` are stride, padding, dilation and groups; `words`
-    have names and None only.
+    One function always has as many arrays and words, so a flat tuple is enough.
     """
-    x, w, b = arrays
-    if type(x) is not np.ndarray or type(w) is not np.ndarray:
+    types = [*map(type, words), *map(type, arrays)]
+    if tuple in types and not _plain(words):
         return None
-    if b is not None and type(b) is not np.ndarray:
-        return None
-    if not PLAIN.issuperset(map(type, place)) and not _plain(place):
-        return None
-    if not WORDS.issuperset(map(type, words)):
-        return None
-    bias = None if b is None else (b.shape, b.dtype)
-    return (rank, x.shape, x.dtype, w.shape, w.dtype, bias, place, words, current_settings())
+    key = [settle, *types, *words, current_settings().number]
+    for array in arrays:
+        if type(array) is np.ndarray:
+            key.append(array.shape)
+            key.append(array.dtype)
+        elif array is not None:
+            return None
+    return tuple(key)
 
 
-def _plain(value: Any) -> bool:
-    if type(value) is tuple:
-        return all(map(_plain, value))
-    return type(value) in PLAIN
+def _plain(words: tuple[Any, ...]) -> bool:
+    """Return whether all tuples among words hold what means the same where it is equal."""
+    return all(_nested(word) for word in words if type(word) is tuple)
 
 
-def plan_of(key: Key | None) -> Plan | None:
-    """Return the plan of a call that was made before."""
-    return None if key is None else _plans.get(key)
+def _nested(word: tuple[Any, ...]) -> bool:
+    if NESTED.issuperset(map(type, word)):
+        return True
+    return all(_nested(item) if type(item) is tuple else type(item) in NESTED for item in word)
 
 
-def keep(
-    key: Key | None, given: tuple[Any, ...], used: tuple[Array | None, ...], plan: Plan
+def _keep(
+    key: Any,
+    words: tuple[Any, ...],
+    arrays: tuple[Array | None, ...],
+    used: Arrays,
+    solve: Callable[..., Any],
 ) -> None:
-    """Remember the plan of a call whose arrays were used as they were given."""
-    if key is None or any(one is not other for one, other in zip(given, used, strict=True)):
+    """Remember what solves a call whose arrays were used as they were given."""
+    if not all(type(word) in PLAIN or type(word) is tuple for word in words):
         return
-    if len(_plans) >= MOST_CALLS:
-        _plans.clear()
-    _plans[key] = plan
+    if any(one is not other for one, other in zip(arrays, used, strict=True)):
+        return
+    if len(_known) >= MOST_CALLS:
+        _known.clear()
+    _known[key] = solve

@@ -1,7 +1,7 @@
 """Choosing an algorithm: settings, the printable plan, and the planner that makes it."""
 
 from fastconv.plan.plan import Plan
-from fastconv.plan.planner import forget_plans, plan_for, tuned_plan
+from fastconv.plan.planner import forget_plans, plan_for, tuned_plan, when_plans_change
 from fastconv.plan.settings import Settings, configure, current_settings, settings
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "plan_for",
     "settings",
     "tuned_plan",
+    "when_plans_change",
 ]

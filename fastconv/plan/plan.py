@@ -118,9 +118,26 @@ class Plan:
         AccumulatorError
             If sums of integers could leave their accumulator; `outputs` are then as they were.
         """
-        if self._quiet:
-            self._run(inputs, outputs)
-            return
+        self._solver(inputs, outputs)
+
+    @cached_property
+    def _solver(self) -> Callable[[Inputs, Outputs], None]:
+        """What `run` calls: where nothing is to be done around the algorithm, that alone."""
+        if not self._quiet:
+            return self._run_guarded
+        chosen, native = self.chosen, is_native(self.chosen, self.problem)
+        if self.problem.padding or self._adds_bias or not native:
+            return self._run
+        limit = left_for_algorithm(self.problem, self.max_scratch_bytes)
+        settle = getattr(chosen, "settle", None)
+        if settle is not None:
+            settled: Callable[[Inputs, Outputs], None] = settle(self.problem, limit, self.threads)
+            return settled
+        problem, threads = self.problem, self.threads
+        return lambda inputs, outputs: chosen.run(problem, inputs, outputs, limit, threads)
+
+    def _run_guarded(self, inputs: Inputs, outputs: Outputs) -> None:
+        """Solve what may have nothing to compute, overflow, warn, or use BLAS."""
         if self.problem.empty:
             for output in outputs:
                 output.fill(0)

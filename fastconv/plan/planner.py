@@ -1,6 +1,7 @@
 """The planner: the first algorithm that does not refuse; plans are cached."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -74,6 +75,20 @@ def _plan(problem: Problem, settings: Settings) -> Plan:
     )
 
 
+_keepers: list[Callable[[], None]] = [_plan.cache_clear]
+"""What forgets plans that somebody keeps."""
+
+
+def when_plans_change(forget: Callable[[], None]) -> None:
+    """Call a function whenever another algorithm may be chosen than before under equal settings."""
+    _keepers.append(forget)
+
+
+def _forget() -> None:
+    for forget in _keepers:
+        forget()
+
+
 def _by_name(name: str, problem: Problem, settings: Settings) -> Algorithm | None:
     """Return an algorithm if it may be taken, even one that is thought to be slower."""
     algorithm = next((a for a in ALGORITHMS if a.name == name), None)
@@ -102,7 +117,7 @@ def tuned_plan(problem: Problem) -> Plan:
     """
     settings = current_settings()
     if measured(problem, settings, measurable(problem, settings), _plan, asked=True):
-        _plan.cache_clear()
+        _forget()
     return _plan(problem, settings)
 
 
@@ -113,14 +128,14 @@ def measure_once(problem: Problem, settings: Settings) -> None:
     if measured(problem, settings, measurable(problem, settings), _plan, asked=False) is None:
         _not_measured.add((problem, settings))
     else:
-        _plan.cache_clear()
+        _forget()
 
 
 def forget_plans(problems: tuple[Problem, ...] | None) -> None:
     """Forget what was measured of problems under the settings in force, or of all."""
     wisdom.forget(problems, current_settings())
     _not_measured.clear()
-    _plan.cache_clear()
+    _forget()
 
 
 def measurable(problem: Problem, settings: Settings) -> list[str]:

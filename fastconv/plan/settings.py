@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from itertools import count
 from typing import Any
 
 from fastconv import parameters
@@ -50,7 +52,14 @@ class Settings:
     precision: str = "high"
     plan: str = "rule"
 
+    @cached_property
+    def number(self) -> int:
+        """A number that equal settings share and others do not: it takes less time to look up."""
+        return _numbers.setdefault(self, next(_next_number))
 
+
+_numbers: dict[Settings, int] = {}
+_next_number = count()
 _default = Settings()
 _overrides: ContextVar[dict[str, Any] | None] = ContextVar("fastconv_settings", default=None)
 _resolved: ContextVar[tuple[Settings, Settings] | None] = ContextVar(

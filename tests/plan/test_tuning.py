@@ -26,10 +26,10 @@ def file(tmp_path, monkeypatch):
     monkeypatch.setattr(wisdom, "path", lambda: path)
     monkeypatch.setattr(wisdom, "_asked", {})
     monkeypatch.setattr(wisdom, "_kept", None)
-    planner._plan.cache_clear()
+    planner._forget()
     planner._not_measured.clear()
     yield path
-    planner._plan.cache_clear()
+    planner._forget()
     planner._not_measured.clear()
 
 
@@ -58,7 +58,7 @@ def another_process(monkeypatch):
     """Forget what this process knows, but for the file."""
     monkeypatch.setattr(wisdom, "_asked", {})
     monkeypatch.setattr(wisdom, "_kept", None)
-    planner._plan.cache_clear()
+    planner._forget()
 
 
 def test_the_fastest_is_taken_and_explained(clock):
