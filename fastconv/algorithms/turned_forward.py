@@ -21,9 +21,6 @@ from fastconv.kernels.pool import share
 from fastconv.lowering.turned import PhaseAxis, phase_axes, rows_of
 from fastconv.problem import Problem
 
-FEWEST_POSITIONS = 128
-"""Positions below which to copy a weight, turned, for those who do not pack it as it lies, takes as
-long as they save. Of one sample: others in its batch must not change its bits."""
 SERIAL_ELEMENTS = 2**17
 """Results below which handing it over costs more than a second thread saves."""
 
@@ -64,9 +61,6 @@ class TurnedForward:
                 reason: str | None = declines and declines(phase.forward, precision)
                 if reason is not None:
                     return reason
-                positions = phase.forward.conv.positions
-                if declines and positions < FEWEST_POSITIONS:
-                    return f"the weight would be copied, turned, for {positions} positions"
         return None
 
     def fuses_activation(self, problem: Problem) -> bool:

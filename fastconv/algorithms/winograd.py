@@ -19,6 +19,7 @@ from fastconv.algorithms.winograd_cost import cost, direct_cost, form_of, is_pre
 from fastconv.algorithms.winograd_engine import Engine, Part, engine_of
 from fastconv.dtypes import Array, ready
 from fastconv.kernels.pool import cores, share
+from fastconv.lowering.weights import taps_of
 from fastconv.problem import Problem
 
 MOST_AXES = 2
@@ -78,7 +79,7 @@ class Winograd:
     def scratch(self, problem: Problem, limit: int) -> int:
         """Count a chunk of weights, transformed inputs, and what every thread has of its own."""
         engine = engine_of(problem, self.outputs)
-        own = cores() * (engine.own_elements + engine.block_elements)
+        own = cores() * max(engine.own_elements + engine.block_elements, engine.own_panel_elements)
         kept = engine.together * engine.block_elements + engine.most_packed
         return (own + kept) * problem.dtype.itemsize + problem.conv.batch
 
@@ -100,8 +101,6 @@ class Winograd:
         if not geometry.batch:
             return
         threads = threads_now(problem, threads)
-        if not isinstance(w, Packed):
-            w = ready(w)  # once: it is packed by chunks
         bias = w.bias if isinstance(w, Packed) else engine.packed_bias(b)
         bad = np.zeros(geometry.batch, np.uint8)
         call = _Call(engine, ready(x), w, bias, y.reshape(-1), bad, threads)
@@ -155,8 +154,18 @@ class _Call:
             count = min(engine.together, engine.parts - first)
             inputs = (INPUTS, first, 0, 0, 0, 0)
             self._share(count * engine.vectors, none, kept, inputs)
+            if engine.by_panels and not isinstance(self.w, Packed):
+                self._share_panels(self.w, first, count, kept)
+                continue
             for part, panels in self._weights():
                 self._share(count * part[1], panels, kept, (RESULTS, first, *part))
+
+    def _share_panels(self, w: Array, first: int, count: int, transformed: Array) -> None:
+        """Let threads take panels, and transform their weights for themselves."""
+        engine, geometry = self.engine, self.engine.geometry
+        flat, steps = taps_of(w, geometry.groups, geometry.rank)
+        arrays = (flat, self.bias, self.y, transformed, self.bad, engine.table, steps)
+        share(engine.panel_loops, (*arrays, (first, count)), len(engine.widths), self.threads)
 
     def _share(
         self, items: int, panels: Array, transformed: Array, shares: tuple[int, ...]

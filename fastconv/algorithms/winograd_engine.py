@@ -1,5 +1,6 @@
 """What Winograd's convolution needs besides arrays: a table, compiled loops, chunks of weights."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -8,11 +9,12 @@ import numpy as np
 
 from fastconv.activations import code_of
 from fastconv.algorithms.winograd_cost import blocks_of, form_of
-from fastconv.dtypes import Array, ready
+from fastconv.dtypes import Array
 from fastconv.geometry import ConvGeometry
 from fastconv.kernels.pool import share
 from fastconv.lowering.taps import cheapest_widths
 from fastconv.lowering.tile_blocks import Blocks
+from fastconv.lowering.weights import taps_of
 from fastconv.problem import Problem
 
 CHUNK_BYTES = 4 * 2**20
@@ -41,6 +43,7 @@ class Engine:
     table: Array
     loops: Any
     pack_panels: Any
+    panel_loops: Any
     own_elements: int
     block_elements: int
     itemsize: int
@@ -84,6 +87,19 @@ class Engine:
         """Elements of the largest chunk of packed weights."""
         return self.geometry.groups * sum(self.widths[: self.chunk]) * self.panel_elements
 
+    @property
+    def by_panels(self) -> bool:
+        """Whether threads transform weights that are not packed by panels, when they need them."""
+        return self.geometry.groups == 1 and self.chunk < len(self.widths)
+
+    @cached_property
+    def own_panel_elements(self) -> int:
+        """Elements that every thread has of its own, where weights are transformed by panels."""
+        channels = min(LONGEST_SUM, self.geometry.channels)
+        weights: int = int(self.form.points) * (channels + 1) * self.widths[0] * self.lanes
+        taps: int = self.lanes * self.lanes * math.prod(self.form.taps)
+        return weights + taps + self.own_elements * (self.together + 1)
+
     def part(self, first: int, count: int) -> Part:
         """Return some panels, whose weights alone are packed."""
         before = sum(self.widths[:first]) * self.panel_elements
@@ -93,7 +109,8 @@ class Engine:
     def pack(self, w: Array, packed: Array, part: Part, threads: int) -> None:
         """Transform and pack some panels of all groups."""
         items = self.geometry.groups * part[1] * self.vectors
-        arrays = (ready(w).reshape(-1), packed, self.table, (0, 0, *part))
+        flat, steps = taps_of(w, self.geometry.groups, self.geometry.rank)
+        arrays = (flat, packed, self.table, steps, (0, 0, *part))
         share(self.pack_panels, arrays, items, threads)
 
     def packed_bias(self, bias: Array | None) -> Array:
@@ -122,7 +139,7 @@ class Engine:
 @lru_cache(maxsize=512)
 def engine_of(problem: Problem, outputs: int) -> Engine:
     """Return what depends on the problem, and on the outputs of a tile along an axis."""
-    from fastconv.kernels import target, winograd
+    from fastconv.kernels import target, winograd, winograd_panels
 
     geometry, lanes = problem.conv, target.host().lanes(problem.dtype)
     form, tile = form_of(problem, outputs), target.ROW_TILES[target.host().name]
@@ -146,7 +163,8 @@ def engine_of(problem: Problem, outputs: int) -> Engine:
         lanes,
         np.array(table, np.int64),
         winograd.winograd_loops(form, tile.rows, tile.vectors),
-        winograd.weight_packer(form),
+        winograd_panels.weight_packer(form),
+        winograd_panels.panel_loops(form, tile.rows, tile.vectors),
         numbers["scratch_elements"] + product,
         numbers["block_elements"],
         problem.dtype.itemsize,

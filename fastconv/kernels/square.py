@@ -17,17 +17,18 @@ def make_gather(dtype: np.dtype, lanes: int):
     """Return an intrinsic that copies positions of some channels side by side.
 
     Its arguments: x, the place of lane 0 of the first channel, the distance of channels, how many
-    exist; the first lane that exists, and the end of those; the target and a place in it. It has
-    then all lanes of all channels, zeros where nothing exists; no more is read than exists.
+    exist; the first lane that exists, and the end of those; the target and a place in it; how far
+    ahead to fetch. The target has then all lanes of all channels, zeros where nothing exists; no
+    more is read than exists.
     """
 
     @intrinsic
-    def gather(typing, x, x0, step, valid, low, high, target, t0):
+    def gather(typing, x, x0, step, valid, low, high, target, t0, ahead):
         n = types.intp
-        signature = types.void(x, n, n, n, n, n, target, n)
+        signature = types.void(x, n, n, n, n, n, target, n, n)
 
         def emit(context, builder, signature, arguments):
-            _, _, step, valid, low, high, _, _ = arguments
+            _, _, step, valid, low, high, _, _, ahead = arguments
             x, target = (
                 data_pointer(context, builder, signature.args[i], arguments[i], arguments[i + 1])
                 for i in (0, 6)
@@ -40,6 +41,7 @@ def make_gather(dtype: np.dtype, lanes: int):
                 exists = builder.icmp_signed("<", constant(row), valid)
                 pointer = builder.gep(x, [builder.mul(step, constant(row))])
                 rows.append(v.masked_load(pointer, builder.select(exists, mask, none)))
+                v.prefetch(builder.gep(pointer, [ahead]))
             for place, vector in enumerate(turned(builder, rows)):
                 v.store(vector, builder.gep(target, [constant(place * lanes)]))
             return context.get_dummy_value()

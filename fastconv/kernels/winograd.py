@@ -28,7 +28,7 @@ from fastconv.kernels.square import make_gather, make_scatter
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape
 from fastconv.kernels.widths import any_width
-from fastconv.kernels.winograd_tile import Winograd, make_input, make_output, make_weight
+from fastconv.kernels.winograd_tile import Winograd, make_input, make_output
 
 HEADER = (
     "batch",
@@ -76,7 +76,7 @@ ALIGNMENT = 64
 def winograd_loops(form: Winograd, rows: int, widths: tuple[int, ...]):
     """Return the compiled loops over blocks; the micro-kernel has `rows` by any of the widths."""
     transform_block = _input_loop(form)
-    multiply, finish_block = _multiply_loop(form, rows, widths), _output_loop(form)
+    multiply, finish_block = multiply_loop(form, rows, widths), output_loop(form)
     lanes, points, itemsize = form.lanes, form.points, form.dtype.itemsize
 
     def winograd(x, w, bias, y, transformed, bad, table, shares, first_item, last_item):
@@ -120,7 +120,10 @@ def winograd_loops(form: Winograd, rows: int, widths: tuple[int, ...]):
                     words = table[16] + p * PANEL_WORDS
                     width = table[words]
                     w0 = w_first + g * group_size + table[words + 2]
-                    multiply(width, w, w0, transformed, v0, bias, product, table, tiles)
+                    multiply(
+                        *(width, w, w0, channels, transformed, v0, bias, product, 0, product),
+                        *(table, table[17], table[18], tiles),
+                    )
                     for j in range(width):
                         oc = table[words + 1] + j * lanes
                         if oc < table[3]:
@@ -156,7 +159,7 @@ def _input_loop(form: Winograd):
                     gather(
                         *(x, start + (top + row) * width + left + column, plane),
                         *(exist, max(0, low), min(lanes, high)),
-                        *(scratch, line + column * lanes),
+                        *(scratch, line + column * lanes, width),
                     )
             for i in range(rows):
                 for j in range(columns):
@@ -167,31 +170,59 @@ def _input_loop(form: Winograd):
     return kernel(transform_block, f"{host().name}-{form}")
 
 
-def _multiply_loop(form: Winograd, rows: int, widths: tuple[int, ...]):
-    """Return the function that multiplies the transformed tiles of a block by a panel."""
+@functools.cache
+def multiply_loop(form: Winograd, rows: int, widths: tuple[int, ...]):
+    """Return the function that multiplies the transformed tiles of a block by a panel.
+
+    Its arguments: the panel's vectors, weights, their place and for how many channels they are;
+    transformed tiles and their place; zeros; products and their place; a scratch for the products
+    of a point; the table, in it some segments [first, last) of the sum, and the tiles. The products
+    of segments but the first are added.
+    """
     lanes, points = form.lanes, form.points
     tiles = [make_row_tile(Shape(form.dtype, rows, width, lanes, False)) for width in widths]
     name = f"rows-{host().name}-{form.dtype.name}-{rows}x{widths[0]}"
     run_tile = any_width(tiles, widths, name)
 
-    def multiply(width, w, w0, transformed, v0, zeros, product, table, tiles):
-        channels, pitch = table[2], table[20]
-        columns = width * lanes
+    def multiply(
+        width,
+        w,
+        w0,
+        channels,
+        transformed,
+        v0,
+        zeros,
+        product,
+        p0,
+        added,
+        table,
+        first,
+        last,
+        tiles,
+    ):
+        pitch, columns = table[20], width * lanes
         apart = table[21] // pitch * columns + lanes
+        # segments say where their weights are among those of all channels
+        w0 -= table[first] * columns
         for point in range(points):
-            source = v0 + point * table[21]
+            source, target = v0 + point * table[21], p0 + point * apart
+            sums, s0 = (product, target) if first == table[17] else (added, 0)
             for row in range(0, tiles, rows):
                 run_tile(
                     *(width, w, w0 + point * (channels + 1) * columns),
                     *(transformed[source + row * pitch :], zeros, table, table[19], zeros, 0),
-                    *(product, point * apart + row * columns, table, table[17], table[18]),
+                    *(sums, s0 + row * columns, table, first, last),
                     *(columns, min(rows, tiles - row), columns),
                 )
+            if first > table[17]:
+                for k in range(np.uint64(tiles * columns)):
+                    product[np.uint64(target) + k] += added[k]
 
     return kernel(multiply, f"{host().name}-{form}-{rows}x{widths[0]}")
 
 
-def _output_loop(form: Winograd):
+@functools.cache
+def output_loop(form: Winograd):
     """Return the function that writes the results of a block for the channels of a vector."""
     scatter, transform = make_scatter(form.dtype, form.lanes), make_output(form)
     finish, lanes = finisher(form.dtype.name), form.lanes
@@ -227,41 +258,3 @@ def _output_loop(form: Winograd):
                     )
 
     return kernel(finish_block, f"{host().name}-{form}")
-
-
-@functools.cache
-def weight_packer(form: Winograd):
-    """Return the function that transforms and packs weights.
-
-    It packs w (groups, outputs, channels, taps) as (groups, panels, points, channels, columns),
-    zeros beyond the last output channel; an item is a panel for as many channels as a vector has
-    lanes, so that taps of one after the other are read by whole vectors.
-    """
-    gather, transform = make_gather(form.dtype, form.lanes), make_weight(form)
-    lanes, taps = form.lanes, form.taps[0] * form.taps[1]
-
-    def pack(w, packed, table, shares, first_item, last_item):
-        _, _, first_panel, panels, w_first, group_size = shares
-        channels, outputs = table[2], table[3]
-        chunks = (channels + lanes - 1) // lanes
-        scratch = np.empty(lanes * lanes * taps, w.dtype)
-        for item in range(first_item, last_item):
-            outer, channel = item // chunks, item % chunks * lanes
-            g, words = outer // panels, table[16] + (first_panel + outer % panels) * PANEL_WORDS
-            width, w0 = table[words], w_first + g * group_size + table[words + 2]
-            count = min(lanes, channels - channel)
-            for j in range(width):
-                oc = table[words + 1] + j * lanes
-                source = ((g * outputs + oc) * channels + channel) * taps
-                for term in range(0, count * taps, lanes):
-                    gather(
-                        *(w, source + term, channels * taps, max(0, outputs - oc), 0),
-                        *(min(lanes, count * taps - term), scratch, term * lanes),
-                    )
-                for c in range(count):
-                    target = w0 + ((channel + c) * width + j) * lanes
-                    transform(
-                        *(scratch, c * taps * lanes, packed, target, (channels + 1) * width * lanes)
-                    )
-
-    return shared(pack, f"{host().name}-{form}")

@@ -129,20 +129,20 @@ def make_weight(form: Winograd):
     """Return an intrinsic that transforms the taps of some output channels.
 
     In float64, so that what is kept has been rounded but once. Its arguments: taps, side by side
-    for all lanes, and the place of the first; points, the place of the first, how far apart.
+    for all lanes, the place of the first, and from one to the next; points, the place of the first,
+    how far apart.
     """
 
     @intrinsic
-    def transform_weight(typing, source, s0, target, t0, apart):
+    def transform_weight(typing, source, s0, step, target, t0, apart):
         n = types.intp
-        signature = types.void(source, n, target, n, n)
+        signature = types.void(source, n, n, target, n, n)
 
         def emit(context, builder, signature, arguments):
-            source, target = _pointers(context, builder, signature, arguments, (0, 2))
+            source, target = _pointers(context, builder, signature, arguments, (0, 3))
             v = Vectors(builder, form.dtype, form.lanes)
             wide = Vectors(builder, np.dtype(np.float64), form.lanes)
-            pitch = constant(form.taps[1] * form.lanes)
-            grid = _load_positions(v, source, pitch, form.taps)
+            grid = _load_taps(v, source, arguments[2], form.taps)
             if form.dtype != np.float64:
                 grid = [[builder.fpext(value, wide.type) for value in row] for row in grid]
             down, along = form.axes
@@ -150,7 +150,7 @@ def make_weight(form: Winograd):
             for point, value in enumerate(_flat(grid)):
                 if form.dtype != np.float64:
                     value = builder.fptrunc(value, v.type)
-                pointer = builder.gep(target, [builder.mul(arguments[4], constant(point))])
+                pointer = builder.gep(target, [builder.mul(arguments[5], constant(point))])
                 v.store(value, pointer)
             return context.get_dummy_value()
 
@@ -173,6 +173,13 @@ def _load_positions(v: Vectors, first: ir.Value, pitch: ir.Value, sizes: tuple[i
         [v.load(v.builder.gep(row, [constant(j * v.lanes)])) for j in range(sizes[1])]
         for row in rows
     ]
+
+
+def _load_taps(v: Vectors, first: ir.Value, step: ir.Value, sizes: tuple[int, int]) -> Grid:
+    rows, columns = sizes
+    places = [v.builder.mul(step, constant(tap)) for tap in range(rows * columns)]
+    taps = [v.load(v.builder.gep(first, [place])) for place in places]
+    return [taps[row * columns : (row + 1) * columns] for row in range(rows)]
 
 
 def _flat(grid: Grid) -> list[ir.Value]:

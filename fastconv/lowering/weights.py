@@ -42,6 +42,27 @@ class Terms:
         return np.where(self.numbers < 0, -1, of[self.numbers])
 
 
+def taps_of(w: Array, groups: int, rank: int) -> tuple[Array, tuple[int, int, int, int]]:
+    """Return a weight whose taps are neighbours: flat, and its steps.
+
+    With or without an axis of the groups before the others. The steps are elements from group to
+    group, from row to row, from channel to channel and from tap to tap: 1, or -1 from the last tap
+    on. Where taps lie otherwise it is a copy.
+    """
+    if w.ndim == rank + 3 and w.flags.aligned and w.flags.writeable and not w.flags.c_contiguous:
+        steps = [stride // w.itemsize for stride in w.strides]
+        whole = not any(stride % w.itemsize for stride in w.strides)
+        for sign in (1, -1):
+            first = w[(slice(None),) * 3 + (slice(None, None, sign),) * rank]
+            if whole and min(steps[:3]) >= 0 and first[0, 0, 0].flags.c_contiguous:
+                extent = 1 + sum((n - 1) * abs(k) for n, k in zip(w.shape, steps, strict=True))
+                flat = as_strided(first, (extent,), (w.itemsize,))
+                return flat, (steps[0], steps[1], steps[2], sign)
+    taps, flat = math.prod(w.shape[w.ndim - rank :]), ready(w).reshape(-1)
+    row = taps * w.shape[w.ndim - rank - 1]
+    return flat, (flat.size // groups, row, taps, 1)
+
+
 def terms_of(w: Array, groups: int, rank: int) -> Terms:
     """Return the terms of a weight, with or without an axis of the groups before the others."""
     if w.ndim == rank + 3 and w.flags.aligned and w.flags.writeable and not w.flags.c_contiguous:

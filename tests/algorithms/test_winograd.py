@@ -24,7 +24,7 @@ LINES = [
     "conv forward x=3x17x9x11 w=18x17x3x3 p=1 float32",
     "conv forward x=5x40x7x7 w=34x20x3x3 p=2:1x0:2 g=2 float32",
     "conv forward x=2x70x20x37 w=50x70x3x3 p=1 act=relu float32",
-    "conv forward x=3x150x6x5 w=20x150x3x3 float32",
+    "conv forward x=3x150x6x5 w=50x150x3x3 float32",
     "conv forward x=2x16x4x4 w=16x16x3x3 p=5 act=leaky_relu float32",
 ]
 OTHERS = {
@@ -196,6 +196,25 @@ def test_threads_chunks_and_blocks_give_the_same_bits(line, outputs, packed, mon
     winograd_engine.engine_of.cache_clear()
 
 
+@EACH
+@pytest.mark.parametrize("by_panels", [False, True])
+def test_a_turned_weight_is_read_where_it_lies(outputs, by_panels, monkeypatch):
+    if by_panels:
+        monkeypatch.setattr(winograd_engine, "CHUNK_BYTES", 1)
+    winograd_engine.engine_of.cache_clear()
+    problem = Problem.parse(LINES[3])
+    x, w, b = random_inputs(problem, 9)
+    wanted = bits(outputs, problem, (x, w, b))
+    lying = w[np.newaxis, ..., ::-1, ::-1].swapaxes(1, 2).copy()
+    turned = lying.swapaxes(1, 2)[..., ::-1, ::-1]
+    assert bits(outputs, problem, (x, turned, b), 2) == wanted
+    assert (
+        bits(outputs, problem, (x, np.pad(turned, ((0, 0),) * 4 + ((1, 1),))[..., 1:4], b))
+        == wanted
+    )
+    winograd_engine.engine_of.cache_clear()
+
+
 @pytest.mark.parametrize("most", [1, 5, 8, 100])
 def test_any_cut_gives_the_same_bits(most, monkeypatch):
     problem = Problem.parse(LINES[2])
@@ -267,7 +286,7 @@ def test_prepared_weights_and_settings():
 @pytest.mark.parametrize("outputs", [2, 4])
 def test_nothing_outside_the_arrays_is_touched(outputs):
     code = f"""
-import fastconv.algorithms.winograd as winograd
+from fastconv.algorithms import winograd_engine
 NAME = "winograd_{outputs}"
 COMPILED = [a for a in ALGORITHMS if a.name == NAME]
 
@@ -288,9 +307,21 @@ for width in (1, 2, 3, 7, 8, 13, 15, 16, 17, 33):
     done += solve(f"conv forward x=1x16x3x{{width}} w=33x16x3x3 p=1 float32")
     done += solve(f"conv forward x=2x19x5x{{width}} w=17x19x3x3 p=1:2 float32")
 done += solve("conv forward x=2x16x33x47 w=24x16x3x3 p=1 float32", threads=3)
+winograd_engine.CHUNK_BYTES = 1
+winograd_engine.engine_of.cache_clear()
+done += solve("conv forward x=2x130x6x5 w=50x130x3x3 p=1 float32", threads=3)
+problem = Problem.parse("conv forward x=1x49x6x5 w=60x49x3x3 p=1 float32")
+inputs = inputs_of(problem)
+wanted, lying = by_blas(problem, inputs), inputs[1][None, ..., ::-1, ::-1].swapaxes(1, 2).copy()
+for side in SIDES:
+    w, y = Guarded(lying, side), Guarded(np.full(wanted.shape, np.nan, wanted.dtype), side)
+    turned = w.array.swapaxes(1, 2)[..., ::-1, ::-1]
+    COMPILED[0].run(problem, (inputs[0], turned, inputs[2]), (y.array,), 2**26, 3)
+    np.testing.assert_array_equal(y.array, wanted, "turned")
+    assert w.unharmed and y.unharmed
 print(done)
 """
-    assert python(GUARDED + code) == "21"
+    assert python(GUARDED + code) == "22"
 
 
 def test_all_are_listed():

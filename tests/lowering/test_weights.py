@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastconv.lowering.weights import terms_of
+from fastconv.lowering.weights import taps_of, terms_of
 
 GROUPS, ROWS, CHANNELS, KERNEL = 2, 3, 4, (5, 6)
 
@@ -65,3 +65,23 @@ def test_terms_too_far_apart_are_copied():
     far = w.swapaxes(3, 4)[..., :, ::400]
     assert np.shares_memory(terms_of(far, 1, 2).flat, w) is False
     assert terms_of(far[..., :1], 1, 2).numbers is not None
+
+
+@pytest.mark.parametrize("form", VIEWS)
+def test_taps_are_found_by_steps(form):
+    w = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)
+    view, taps = VIEWS[form](w), np.prod(KERNEL)
+    flat, (group, row, channel, tap) = taps_of(view, GROUPS, len(KERNEL))
+    steps = (step * flat.itemsize for step in (group, row, channel, tap))
+    shape = (GROUPS, ROWS, CHANNELS, taps)
+    first = flat if tap > 0 else flat[taps - 1 :]
+    found = np.lib.stride_tricks.as_strided(first, shape, tuple(steps))
+    np.testing.assert_array_equal(found.reshape(view.shape), view)
+    assert np.shares_memory(flat, view) == (form in {"plain", "exchanged", "turned"})
+
+
+def test_taps_of_a_weight_without_groups():
+    w = np.arange(np.prod(SHAPE), dtype=np.float64).reshape(GROUPS * ROWS, *SHAPE[2:])
+    flat, steps = taps_of(w, GROUPS, len(KERNEL))
+    assert np.shares_memory(flat, w)
+    assert steps == (ROWS * CHANNELS * 30, CHANNELS * 30, 30, 1)
