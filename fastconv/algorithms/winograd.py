@@ -144,7 +144,10 @@ class _Call:
 
         engine, none = self.engine, np.empty(0, self.x.dtype)
         whole = isinstance(self.w, Packed) or engine.chunk == len(engine.widths)
-        fused = self.threads == 1 or engine.parts >= BLOCKS_PER_THREAD * self.threads
+        # blocks so large that few can be kept may leave threads without any
+        few = engine.together * len(engine.widths) < self.threads <= engine.parts
+        many = engine.parts >= BLOCKS_PER_THREAD * self.threads
+        fused = self.threads == 1 or many or few
         if whole and fused:
             for part, panels in self._weights():
                 self._share(engine.parts, panels, none, (ALL, 0, *part))
