@@ -221,8 +221,8 @@ class Parts(Vectors):
         return self.builder.shuffle_vector(single, undefined, zeros)
 
 
-class _Walk:
-    """Writes the code that walks along the rows of a tile: what both tiles have in common."""
+class Walk:
+    """Writes the code that walks along the rows of a tile: what all tiles have in common."""
 
     def __init__(self, tile, builder, output):
         self.tile, self.builder = tile, builder
@@ -240,7 +240,7 @@ class _Walk:
         builder.position_at_end(loop)
         column = builder.phi(INT64)
         column.add_incoming(constant(0), entry)
-        self._store(column, self.sums(column, [bias] * (tile.rows * tile.vectors)))
+        self.store(column, self.sums(column, [bias] * (tile.rows * tile.vectors)))
         following = builder.add(column, constant(tile.vectors * tile.lanes))
         column.add_incoming(following, builder.block)
         after = builder.append_basic_block("walked")
@@ -267,13 +267,17 @@ class _Walk:
                 phi.add_incoming(value, block)
         return phis
 
-    def _store(self, column, sums):
+    def activated(self, sums):
+        """Apply the tile's activation."""
+        if not self.tile.activation:
+            return sums
+        apply = {**ACTIVATIONS, **FINISHING}[self.tile.activation]
+        return [apply(self.parts, value) for value in sums]
+
+    def store(self, column, sums):
         """Write whole vectors where all lie in the row, else the lanes that do."""
         builder, tile = self.builder, self.tile
-        left = builder.sub(self.columns, column)
-        if tile.activation:
-            apply = {**ACTIVATIONS, **FINISHING}[tile.activation]
-            sums = [apply(self.parts, value) for value in sums]
+        left, sums = builder.sub(self.columns, column), self.activated(sums)
 
         def write(whole):
             for v in range(tile.vectors):
@@ -288,7 +292,7 @@ class _Walk:
         self.either(builder.icmp_signed(">=", left, constant(tile.vectors * tile.lanes)), write)
 
 
-class _Dense(_Walk):
+class _Dense(Walk):
     """Reads the input in place."""
 
     def __init__(self, tile, builder, output, place):
@@ -347,7 +351,7 @@ class _Dense(_Walk):
         return sums
 
 
-class _Listed(_Walk):
+class _Listed(Walk):
     """Reads a scratch at the places that the table says."""
 
     def __init__(self, tile, builder, output, place):
