@@ -13,6 +13,7 @@ from fastconv.algorithms.converted import Converted
 from fastconv.algorithms.deform_gemm import DeformGemm
 from fastconv.algorithms.dense import Dense
 from fastconv.algorithms.depthwise import Depthwise
+from fastconv.algorithms.depthwise_pairs import DepthwisePairs
 from fastconv.algorithms.depthwise_sums import DepthwiseSums
 from fastconv.algorithms.fft import Fft
 from fastconv.algorithms.im2col_gemm import Im2colGemm
@@ -36,6 +37,7 @@ FORWARD: tuple[Algorithm, ...] = (Depthwise(), ChannelsLast(), ChannelVectors(),
 """Compiled convolutions; they solve the gradient of the input too."""
 ALGORITHMS: tuple[Algorithm, ...] = (
     DepthwiseSums(),
+    DepthwisePairs(),
     PositionDots(),
     PositionSums(),
     Fft(),

@@ -34,8 +34,15 @@ class Dense:
     stride: int
     dilated: bool = False
     activation: int = 0
+    vectors: int = 1
 
-    vectors = 1
+    @property
+    def shifts(self) -> bool:
+        """Whether what is loaded for the first tap of a row serves the third one of the lane before.
+
+        Then vectors of a tile may be neighbours, and load one element more than they have lanes.
+        """
+        return self.stride == 2 and self.kernel[1] == 3 and self.lanes * self.dtype.itemsize == 64
 
     @property
     def lines(self) -> int:
@@ -221,8 +228,8 @@ class Parts(Vectors):
         return self.builder.shuffle_vector(single, undefined, zeros)
 
 
-class _Walk:
-    """Writes the code that walks along the rows of a tile: what both tiles have in common."""
+class Walk:
+    """Writes the code that walks along the rows of a tile: what all tiles have in common."""
 
     def __init__(self, tile, builder, output):
         self.tile, self.builder = tile, builder
@@ -240,7 +247,7 @@ class _Walk:
         builder.position_at_end(loop)
         column = builder.phi(INT64)
         column.add_incoming(constant(0), entry)
-        self._store(column, self.sums(column, [bias] * (tile.rows * tile.vectors)))
+        self.store(column, self.sums(column, [bias] * (tile.rows * tile.vectors)))
         following = builder.add(column, constant(tile.vectors * tile.lanes))
         column.add_incoming(following, builder.block)
         after = builder.append_basic_block("walked")
@@ -267,13 +274,17 @@ class _Walk:
                 phi.add_incoming(value, block)
         return phis
 
-    def _store(self, column, sums):
+    def activated(self, sums):
+        """Apply the tile's activation."""
+        if not self.tile.activation:
+            return sums
+        apply = {**ACTIVATIONS, **FINISHING}[self.tile.activation]
+        return [apply(self.parts, value) for value in sums]
+
+    def store(self, column, sums):
         """Write whole vectors where all lie in the row, else the lanes that do."""
         builder, tile = self.builder, self.tile
-        left = builder.sub(self.columns, column)
-        if tile.activation:
-            apply = {**ACTIVATIONS, **FINISHING}[tile.activation]
-            sums = [apply(self.parts, value) for value in sums]
+        left, sums = builder.sub(self.columns, column), self.activated(sums)
 
         def write(whole):
             for v in range(tile.vectors):
@@ -288,7 +299,7 @@ class _Walk:
         self.either(builder.icmp_signed(">=", left, constant(tile.vectors * tile.lanes)), write)
 
 
-class _Dense(_Walk):
+class _Dense(Walk):
     """Reads the input in place."""
 
     def __init__(self, tile, builder, output, place):
@@ -312,7 +323,7 @@ class _Dense(_Walk):
         """Add line after line; masks only where a vector reaches into the padding."""
         builder, tile = self.builder, self.tile
         first = builder.add(builder.mul(column, constant(tile.stride)), self.first_column)
-        end = builder.add(first, constant(tile.lanes * tile.stride))
+        end = builder.add(first, constant(tile.vectors * tile.lanes * tile.stride))
         end = builder.add(end, self._times(tile.reach, self.right))
         inside = builder.and_(
             builder.icmp_signed(">=", first, constant(0)),
@@ -327,27 +338,60 @@ class _Dense(_Walk):
         return self.builder.mul(constant(count), step)
 
     def _lines(self, first, sums, whole):
-        tile, (height, width) = self.tile, self.tile.kernel
-        steps = range(0, width, tile.stride)
+        tile, width = self.tile, self.tile.kernel[1]
+        span = tile.lanes * tile.stride
+        steps = range(0, tile.vectors * span, span) if tile.shifts else range(0, width, tile.stride)
         starts = [self.builder.add(first, self._times(step, self.right)) for step in steps]
         masks = [
             (None,) * tile.stride if whole else self.parts.masks(at, self.width, tile.stride)
             for at in starts
         ]
         for line, pointer in enumerate(self.lines):
-            values = []
-            for at, mask in zip(starts, masks, strict=True):
-                values += self.parts.phases(self.builder.gep(pointer, [at]), mask)
-            for column, value in enumerate(values[:width]):
+            phases = [
+                self.parts.phases(self.builder.gep(pointer, [at]), mask)
+                for at, mask in zip(starts, masks, strict=True)
+            ]
+            if tile.shifts:
+                after = self._single(pointer, self.builder.add(starts[-1], constant(span)), whole)
+                vectors = self._shifted(phases, after)
+            else:
+                vectors = [[value for pair in phases for value in pair]]
+            self._add(sums, line, vectors)
+        return sums
+
+    def _add(self, sums, line, vectors):
+        """Add a line, whose columns are given for each vector, to all rows that see it."""
+        tile, (height, width) = self.tile, self.tile.kernel
+        for v, columns in enumerate(vectors):
+            for column, value in enumerate(columns[:width]):
                 for row in range(tile.rows):
                     tap = line - row * tile.stride
                     if 0 <= tap < height:
-                        weight = self.weights[tap * width + column]
-                        sums[row] = self.parts.multiply_add(weight, value, sums[row])
-        return sums
+                        weight, place = self.weights[tap * width + column], row * tile.vectors + v
+                        sums[place] = self.parts.multiply_add(weight, value, sums[place])
+
+    def _single(self, pointer, column, whole):
+        """Load one element, or zero in the padding, as the first of a vector."""
+        builder = self.builder
+        address = builder.gep(pointer, [column])
+        if not whole:
+            exists = builder.icmp_unsigned("<", column, self.width)
+            address = builder.select(exists, address, self.zeros)
+        first = ir.Constant(INT32, 0)
+        return builder.insert_element(self.parts.zero, builder.load(address), first)
+
+    def _shifted(self, phases, after):
+        """Return three columns of each vector: both phases, and the first of the next lanes."""
+        kind = ir.VectorType(INT32, self.tile.lanes)
+        order = ir.Constant(kind, list(range(1, self.tile.lanes + 1)))
+        following = [*(even for even, _ in phases[1:]), after]
+        return [
+            (even, odd, self.builder.shuffle_vector(even, more, order))
+            for (even, odd), more in zip(phases, following, strict=True)
+        ]
 
 
-class _Listed(_Walk):
+class _Listed(Walk):
     """Reads a scratch at the places that the table says."""
 
     def __init__(self, tile, builder, output, place):

@@ -53,6 +53,7 @@ LINES = [
     "conv input_gradient x=1x7x8x12 w=5x7x4x4 s=2 p=1 float32",
     "conv input_gradient x=1x40x5x5 w=7x40x3x3 p=1 float32",
     "conv input_gradient x=1x13x5x7 w=7x13x1x1 float32",
+    "conv input_gradient x=1x2x11x37 w=2x1x3x3 s=2 p=1 g=2 float32",
     "conv input_gradient x=1x5x9x13 w=6x5x3x3 s=3x2 p=1 float64",
     "conv input_gradient x=1x5x3x49 w=6x5x3x4 s=3x4 p=1 float32",
     "conv input_gradient x=1x3x3x49 w=6x3x2x2 s=2 float64",
