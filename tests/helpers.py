@@ -221,7 +221,7 @@ def solved(problem, inputs, algorithm=None, **changes):
 
 def accepting(problem, names=EXACT_NAMES):
     """Names of the algorithms that accept a problem, of those that are exact unless said."""
-    accepted = {a.name for a in ALGORITHMS if a.rejects(problem) is None}
+    accepted = {a.name for a in ALGORITHMS if a.rejects(problem.on_padded) is None}
     return [name for name in names if name in accepted]
 
 

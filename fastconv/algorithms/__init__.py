@@ -29,6 +29,7 @@ from fastconv.algorithms.tapwise import Tapwise
 from fastconv.algorithms.transposed_gemm import TransposedGemm
 from fastconv.algorithms.turned_forward import TurnedForward
 from fastconv.algorithms.window_places import WindowPlaces
+from fastconv.algorithms.window_planes import WindowPlanes
 from fastconv.algorithms.window_rows import WindowRows
 from fastconv.algorithms.window_spread import WindowSpread
 from fastconv.algorithms.winograd import WINOGRADS
@@ -51,6 +52,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Converted(),
     Im2colGemm(),
     Tapwise(),
+    WindowPlanes(),
     WindowRows(),
     WindowPlaces(),
     WindowSpread(),

@@ -20,7 +20,7 @@ from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
 from fastconv.kernels.pool import cores, share
 from fastconv.lowering.lines import Lines
-from fastconv.lowering.pool_table import AnyAxis, PoolTable, spans
+from fastconv.lowering.pool_table import AnyAxis, PoolTable, spans, three
 from fastconv.problem import Problem
 
 MOST_AXES = 3
@@ -158,14 +158,15 @@ def _engine(problem: Problem) -> _Engine:
     from fastconv.kernels.pool_rows import ALIGNMENT, HEADER
 
     window, item = problem.window, problem.dtype.itemsize
-    axes = _three(window.axes)
+    axes = three(window.axes)
     depth, height, width = axes
     last = problem.layout == "channels_last" and window.channels > 1
     inner = window.channels if last else 1
     planes = window.batch * (1 if last else window.channels)
     rows = _rows(height, width.size * inner * item)
     lines = Lines(width, _part(width, inner * item), inner)
-    divisors, reciprocal = _divisors(problem, axes)
+    factors, reciprocal = divisors_of(problem, axes)
+    divisors = np.concatenate(factors)
     uniform = len(set(divisors[depth.out + height.out :].tolist())) == 1
     lanes = target.host().lanes(problem.dtype)
     table = PoolTable(axes, lines, rows, uniform, lanes)
@@ -187,12 +188,6 @@ def _engine(problem: Problem) -> _Engine:
     )
 
 
-def _three(axes: tuple[Axis, ...]) -> tuple[Axis, Axis, Axis]:
-    """Return depth, row and column; those added are of one element."""
-    depth, height, width = (*(Axis(1, 1),) * (MOST_AXES - len(axes)), *axes)
-    return depth, height, width
-
-
 def _part(width: Axis, position: int) -> int:
     """Return the outputs of one part of a row: as equal as they can be, few for large windows."""
     outputs = max(LINE_BYTES // position // width.stride, 4 * width.extent // width.stride, 1)
@@ -205,17 +200,18 @@ def _rows(height: Axis, row: int) -> int:
     return max(1, min(height.out, ITEM_BYTES // max(1, row * height.stride)))
 
 
-def _divisors(problem: Problem, axes: Sequence[AnyAxis]) -> tuple[Array, bool]:
+def divisors_of(problem: Problem, axes: Sequence[AnyAxis]) -> tuple[list[Array], bool]:
     """Return factors of what each average is divided by, and whether they are reciprocals.
 
-    Of every output slab, row, and column, one after the other.
+    Of every output slab, row, and column.
     """
     if problem.operation != "avg_pool":
-        return np.zeros(sum(axis.out for axis in axes), problem.dtype), False
-    divisors = np.concatenate(factors_of(problem, axes))
-    mantissas = np.frexp(divisors)[0]
+        return [np.zeros(axis.out, problem.dtype) for axis in axes], False
+    divisors = factors_of(problem, axes)
+    mantissas = np.frexp(np.concatenate(divisors))[0]
     reciprocal = bool((np.abs(mantissas) == 0.5).all())
-    return (1 / divisors if reciprocal else divisors).astype(problem.dtype), reciprocal
+    factors = (1 / factor if reciprocal else factor for factor in divisors)
+    return [factor.astype(problem.dtype) for factor in factors], reciprocal
 
 
 def factors_of(problem: Problem, axes: Sequence[AnyAxis]) -> list[Array]:

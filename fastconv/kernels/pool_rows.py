@@ -36,6 +36,9 @@ HEADER = (
     "empty_before",
     "empty_after",
     "zero",
+    "down_stride",
+    "alike_top",
+    "alike_end",
 )
 """The first integers of a table, in order.
 
@@ -43,7 +46,9 @@ HEADER = (
 `deeper`; `inner` are elements of a position. There are `bands` of `rows`, and `parts` of columns. A
 line has `length` elements, the scratch for rows that are reduced over the depth `slab`. Of channels
 last, `together` positions are reduced at a time, `step` elements of a line from one to the next. So
-many columns before and after the others have windows without any element.
+many columns before and after the others have windows without any element. From one output row to
+the next are `down_stride` input rows; the output rows from `alike_top` to `alike_end` have all rows
+of their windows.
 
 After them, for every output slab, its first input slab, and then how many of them; the same for
 rows; the parts, `PART` and then a word for each phase; and the offsets of the taps."""
@@ -124,19 +129,25 @@ def _near(reduction, stride, taps):
         rows, masks = HEADER_WORDS + 2 * out_depth, table[part + PART_WORDS]
         own, factor = out_depth + out_height + table[part], divisors[0]
         target = (outer * out_height + top) * table[7] + table[part]
-        for oh in range(top, bottom):
+        step, oh = table[20] * row, top
+        while oh < bottom:
             count = table[rows + out_height + oh] if depth else 0
             place = base + table[rows + oh] * row + table[part + 2]
             if mean:
                 factor = divisors[od] * divisors[out_depth + oh]
+            alike = min(bottom, table[22]) - oh if depth and oh >= table[21] else 1
+            alike = max(1, alike)
             suspicious = fast(
-                source, place, count, down, table, part, masks, y, target, divisors, own, factor
+                *(source, place, count, down, alike, step, table[7], table, part, masks),
+                *(y, target, divisors, own, factor),
             )
             if keeps_nan and suspicious:
                 careful(
-                    source, place, count, down, table, part, masks, y, target, divisors, own, factor
+                    *(source, place, count, down, alike, step, table[7], table, part, masks),
+                    *(y, target, divisors, own, factor),
                 )
-            target += table[7]
+            target += alike * table[7]
+            oh += alike
 
     return near
 

@@ -79,20 +79,23 @@ class Lines:
         return start, count, low * self.inner, columns * self.inner, lead, *starts
 
     def masks(self, part: tuple[int, ...], lanes: int) -> tuple[int, ...]:
-        """Return for every vector of results of a near part, as bits: those there are.
+        """Return the masks of a near part, as `kernels.pool_near` reads them.
 
-        And then, for each of the vectors of columns under them, those that lie in the input; -1 for
-        all. `kernels.pool_near` says where these begin.
+        First which vectors of results need none. Then for every vector, as bits: those there are,
+        and for each of the vectors of columns under them, those that lie in the input; -1 for all.
         """
         _, count, _, columns, lead = part[:5]
         stride = self.axis.stride
-        words = []
+        words: list[int] = []
+        whole = []
         for result in range(0, count, lanes):
             words.append(_bits(-result, count - result, lanes))
             first = result * stride + self.axis.kernel - stride - lead
             starts = (first + number * lanes for number in range(stride))
             words += [_bits(-start, columns - start, lanes) for start in starts]
-        return tuple(words)
+            if set(words[-stride - 1 :]) == {-1}:
+                whole.append(result // lanes)
+        return (*((whole[0], whole[-1] + 1) if whole else (-1, -1)), *words)
 
     def offsets(self) -> list[int]:
         """Return where the taps are that the first window of a part reads."""

@@ -4,6 +4,7 @@ Of depth and height they need no more than the rows of each window: the first, a
 """
 
 from dataclasses import dataclass
+from typing import overload
 
 from fastconv.geometry import Axis
 from fastconv.lowering.lines import SLACK, Lines
@@ -19,6 +20,10 @@ def spans(axis: AnyAxis) -> tuple[list[int], list[int]]:
     return [span.start for span in found], counts
 
 
+@overload
+def three(axes: tuple[Axis, ...]) -> tuple[Axis, Axis, Axis]: ...
+@overload
+def three(axes: tuple[AnyAxis, ...]) -> tuple[AnyAxis, AnyAxis, AnyAxis]: ...
 def three(axes: tuple[AnyAxis, ...]) -> tuple[AnyAxis, AnyAxis, AnyAxis]:
     """Return depth, row and column; those added are of one element."""
     added: tuple[AnyAxis, ...] = (Axis(1, 1),) * (3 - len(axes))
@@ -56,6 +61,9 @@ class PoolTable:
         inner = self.lines.inner
         row = width.size * inner
         before, after = self._empty()
+        counts = spans(height)[1]
+        whole = [oh for oh, count in enumerate(counts) if count == height.kernel] or [0]
+        top, end = whole[0], whole[-1] + 1
         under = min(height.size, (self.rows - 1) * height.stride + height.extent)
         return {
             "depth": depth.size,
@@ -78,6 +86,9 @@ class PoolTable:
             "empty_before": before,
             "empty_after": after,
             "zero": 0,
+            "down_stride": height.stride,
+            "alike_top": top,
+            "alike_end": end,
         }
 
     def lists(self) -> list[int]:
