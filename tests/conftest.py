@@ -6,6 +6,7 @@ import hypothesis
 import pytest
 
 import fastconv
+from fastconv.ops import repeated
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=80)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=80, derandomize=True)
@@ -16,6 +17,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 def _settings_are_left_alone():
     """Fail a test that changes the process's settings and does not change them back."""
     before = fastconv.plan.current_settings()
+    repeated.forget()  # what another test put in the way of plans or threads is not kept
     yield
     after = fastconv.plan.current_settings()
     if after != before:

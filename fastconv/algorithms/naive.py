@@ -123,6 +123,8 @@ def _columns(problem: Problem, arrays: list[Any], outputs: Outputs) -> None:
     mode = PADDING_MODES.index(problem.padding_mode)
     if problem.direction == "forward":
         x, pad_value = arrays
+        if pad_value is None:
+            pad_value = np.zeros((), x.dtype)
         columns = _flat_columns(outputs[0], problem)
         naive.im2col(x.reshape(*outer, window.plane), columns, pad_value[()], *place, mode)
     else:

@@ -216,7 +216,7 @@ def col2im(
              [1., 2., 1.]]]])
     """
     place = (output_size, kernel_size, stride, padding, dilation)
-    words = ("columns", *place, padding_mode, dialect, acc_dtype)
+    words = ("columns", None, *place, padding_mode, dialect, acc_dtype)
     return repeated.call(_settle_col2im, (columns,), words)
 
 
@@ -309,7 +309,8 @@ def fold(
     (1, 3, 4, 5)
     """
     place = (output_size, kernel_size, stride, padding, dilation)
-    return repeated.call(_settle_col2im, (input,), ("input", *place, "zeros", None, acc_dtype))
+    words = ("input", 2, *place, "zeros", "fastconv", acc_dtype)
+    return repeated.call(_settle_col2im, (input,), words)
 
 
 def columns_problem(
@@ -333,21 +334,22 @@ def columns_problem(
 def _settle_col2im(
     columns: npt.ArrayLike,
     name: str,
+    usual_rank: int | None,
     output_size: IntOrInts,
     kernel_size: IntOrInts,
     stride: IntOrInts,
     padding: PaddingLike,
     dilation: IntOrInts,
     padding_mode: str,
-    dialect: str | None,
+    dialect: str,
     acc_dtype: npt.DTypeLike | None,
 ) -> Settled[Array]:
-    """Settle `col2im`; `fold`, which has no dialect, adds images where no size says a rank."""
-    order = BY_NAME["fastconv"] if dialect is None else dialects.dialect(dialect)
+    """Settle `col2im`, or `fold`, whose usual rank is that of images where no size says one."""
+    order = dialects.dialect(dialect)
     (given,) = promoted(**{name: columns})
     rank = parameters.rank_of(output_size) or parameters.rank_of(kernel_size)
     if rank is None:
-        rank = 2 if dialect is None else rank_of_columns(given.ndim, dialect)
+        rank = usual_rank or rank_of_columns(given.ndim, order.name)
     place = (output_size, kernel_size, stride, padding, dilation, rank)
     problem = fold_problem(
         *(name, given.shape, *place),

@@ -25,7 +25,9 @@ Arrays = tuple[Any, ...]
 Settled = tuple[Callable[..., Result], Arrays]
 """What solves a call, and the arrays to call it with: those that were given, or converted ones."""
 _known: dict[Any, Callable[..., Any]] = {}
-when_plans_change(_known.clear)
+forget = _known.clear
+"""Settle every call anew."""
+when_plans_change(forget)
 
 
 def call(settle: Callable[..., Settled[Result]], arrays: Arrays, words: tuple[Any, ...]) -> Result:
