@@ -7,7 +7,7 @@ under a band are copied into a small scratch that stays in the cache (`lowering.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -172,6 +172,8 @@ def _dense(problem: Problem, axes: Axes) -> _Engine:
         dilated=height.dilation > 1 or width.dilation > 1,
         activation=code_of(problem.activation),
     )
+    if tile.shifts and -(-width.out // tile.lanes) % 2 == 0:
+        tile = replace(tile, vectors=2)
     longest = -(-height.out // apart)
     bands = apart * -(-longest // rows)
     return _Engine(

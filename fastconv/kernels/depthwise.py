@@ -89,7 +89,7 @@ def dense_loops(tile: Dense):
 
     taps = "x".join(map(str, tile.kernel))
     kind = f"{tile.stride}{'-dilated' if tile.dilated else ''}-{tile.activation}"
-    return shared(bands, f"{host().name}-{tile.dtype.name}-{rows}-{taps}-{kind}")
+    return shared(bands, f"{host().name}-{tile.dtype.name}-{rows}x{tile.vectors}-{taps}-{kind}")
 
 
 @functools.cache

@@ -34,8 +34,15 @@ class Dense:
     stride: int
     dilated: bool = False
     activation: int = 0
+    vectors: int = 1
 
-    vectors = 1
+    @property
+    def shifts(self) -> bool:
+        """Whether what is loaded for the first tap of a row is the third one of the lane before.
+
+        Then vectors of a tile may be neighbours, and load one element more than they have lanes.
+        """
+        return self.stride == 2 and self.kernel[1] == 3 and self.lanes * self.dtype.itemsize == 64
 
     @property
     def lines(self) -> int:
@@ -316,7 +323,7 @@ class _Dense(Walk):
         """Add line after line; masks only where a vector reaches into the padding."""
         builder, tile = self.builder, self.tile
         first = builder.add(builder.mul(column, constant(tile.stride)), self.first_column)
-        end = builder.add(first, constant(tile.lanes * tile.stride))
+        end = builder.add(first, constant(tile.vectors * tile.lanes * tile.stride))
         end = builder.add(end, self._times(tile.reach, self.right))
         inside = builder.and_(
             builder.icmp_signed(">=", first, constant(0)),
@@ -331,24 +338,57 @@ class _Dense(Walk):
         return self.builder.mul(constant(count), step)
 
     def _lines(self, first, sums, whole):
-        tile, (height, width) = self.tile, self.tile.kernel
-        steps = range(0, width, tile.stride)
+        tile, width = self.tile, self.tile.kernel[1]
+        span = tile.lanes * tile.stride
+        steps = range(0, tile.vectors * span, span) if tile.shifts else range(0, width, tile.stride)
         starts = [self.builder.add(first, self._times(step, self.right)) for step in steps]
         masks = [
             (None,) * tile.stride if whole else self.parts.masks(at, self.width, tile.stride)
             for at in starts
         ]
         for line, pointer in enumerate(self.lines):
-            values = []
-            for at, mask in zip(starts, masks, strict=True):
-                values += self.parts.phases(self.builder.gep(pointer, [at]), mask)
-            for column, value in enumerate(values[:width]):
+            phases = [
+                self.parts.phases(self.builder.gep(pointer, [at]), mask)
+                for at, mask in zip(starts, masks, strict=True)
+            ]
+            if tile.shifts:
+                after = self._single(pointer, self.builder.add(starts[-1], constant(span)), whole)
+                vectors = self._shifted(phases, after)
+            else:
+                vectors = [[value for pair in phases for value in pair]]
+            self._add(sums, line, vectors)
+        return sums
+
+    def _add(self, sums, line, vectors):
+        """Add a line, whose columns are given for each vector, to all rows that see it."""
+        tile, (height, width) = self.tile, self.tile.kernel
+        for v, columns in enumerate(vectors):
+            for column, value in enumerate(columns[:width]):
                 for row in range(tile.rows):
                     tap = line - row * tile.stride
                     if 0 <= tap < height:
-                        weight = self.weights[tap * width + column]
-                        sums[row] = self.parts.multiply_add(weight, value, sums[row])
-        return sums
+                        weight, place = self.weights[tap * width + column], row * tile.vectors + v
+                        sums[place] = self.parts.multiply_add(weight, value, sums[place])
+
+    def _single(self, pointer, column, whole):
+        """Load one element, or zero in the padding, as the first of a vector."""
+        builder = self.builder
+        address = builder.gep(pointer, [column])
+        if not whole:
+            exists = builder.icmp_unsigned("<", column, self.width)
+            address = builder.select(exists, address, self.zeros)
+        first = ir.Constant(INT32, 0)
+        return builder.insert_element(self.parts.zero, builder.load(address), first)
+
+    def _shifted(self, phases, after):
+        """Return three columns of each vector: both phases, and the first of the next lanes."""
+        kind = ir.VectorType(INT32, self.tile.lanes)
+        order = ir.Constant(kind, list(range(1, self.tile.lanes + 1)))
+        following = [*(even for even, _ in phases[1:]), after]
+        return [
+            (even, odd, self.builder.shuffle_vector(even, more, order))
+            for (even, odd), more in zip(phases, following, strict=True)
+        ]
 
 
 class _Listed(Walk):
