@@ -38,7 +38,7 @@ class Dense:
 
     @property
     def shifts(self) -> bool:
-        """Whether the load of a row's first tap serves the third one of the lane before.
+        """Whether what is loaded for the first tap of a row is the third one of the lane before.
 
         Then vectors of a tile may be neighbours, and load one element more than they have lanes.
         """
