@@ -63,10 +63,12 @@ BRIEF = ("fastconv ms", "prepared ms", "PyTorch ms", "ONNX Runtime ms")
 """Columns of the tables that repeat layers of another one."""
 OTHERS = ("reference", "window view", "pure NumPy", "PyTorch", "ONNX Runtime")
 BEST_PEER, BEST_RATIO = "best peer / ours", "best_peer_to_ours"
+SQUARE = "of these, 3x3 at stride 1 with 64 channels or more"
 SUMMARY = {
     "convolutions forward, weights packed before": "forward",
-    "the same in float64": "forward-float64",
-    '3x3 at stride 1, 64 channels or more, `precision="fast"`': "fast",
+    SQUARE: "forward",
+    'the same, `precision="fast"`': "fast",
+    "all of them in float64": "forward-float64",
     "gradients of the input": "input",
     "of 8 samples at a time": "input-b8",
     "gradients of the weight": "weight",
@@ -233,6 +235,8 @@ def _summary_block() -> str:
         for suffix in BY_THREADS:
             path = RESULTS / f"{name}{suffix}.json"
             records = json.loads(path.read_text())["layers"] if path.exists() else []
+            if words == SQUARE:
+                records = [each for each in records if re.search(WINOGRAD_LAYERS, each["layer"])]
             ratios = [record.get(BEST_RATIO) for record in records]
             cells.append(f"{_mean(ratios)} ({_least_ratio(ratios)})" if any(ratios) else "–")
         rows.append([words, *cells])
