@@ -16,7 +16,7 @@ from fastconv.kernels.channel_tile import make_channel_tile
 from fastconv.kernels.parts import shared
 from fastconv.kernels.target import host
 from fastconv.kernels.tile import Shape
-from fastconv.kernels.turn import RUNS_TOGETHER, term_packer
+from fastconv.kernels.turn import RUNS_TOGETHER, make_copy, term_packer
 from fastconv.kernels.widths import any_width
 
 HEADER = (
@@ -42,6 +42,8 @@ PANEL_WORDS = 4
 """Words of a panel: vectors, first output channel, place in the packed weights, columns."""
 MOST_TOGETHER = 8
 """Rows of a weight that are packed together: more do not stay in registers."""
+AHEAD = 8
+"""How many terms ahead to fetch, where a term of all rows lies in one piece."""
 
 
 @functools.cache
@@ -93,9 +95,9 @@ def column_packer(dtype_name: str):
     It packs a weight of (groups, m, k), wherever its terms lie, as (groups, panels, k, columns),
     zeros beyond m, of the panels in a range, counted over all groups; `units` says where each goes.
     """
-    lanes = host().lanes(np.dtype(dtype_name))
+    dtype, lanes = np.dtype(dtype_name), host().lanes(np.dtype(dtype_name))
     together = min(lanes, MOST_TOGETHER)
-    pack_terms = term_packer(dtype_name, together)
+    pack_terms, copy = term_packer(dtype_name, together), make_copy(dtype, lanes, lanes)
 
     def pack_columns(w, packed, units, steps, table, shares, first, last):
         panels, panel_table, w_first, _ = shares
@@ -106,6 +108,12 @@ def column_packer(dtype_name: str):
             columns, valid = table[panel] * lanes, table[panel + 3]
             source = g * steps[0] + table[panel + 1] * steps[1]
             target = w_first + g * group_size + table[panel + 2]
+            if steps[1] == 1 and steps[4] == 1:  # rows of a term are neighbours
+                for run in range(steps[2]):
+                    place = source + run * steps[3], target + units[run] * columns
+                    for c in range(0, columns, lanes):
+                        copy(w, place[0] + c, valid - c, packed, place[1] + c, AHEAD * steps[3])
+                continue
             for run in range(0, steps[2], RUNS_TOGETHER):
                 runs = run, min(steps[2], run + RUNS_TOGETHER)
                 for c in range(0, columns, together):

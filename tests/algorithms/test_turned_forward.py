@@ -28,7 +28,7 @@ LINES = [
     "conv input_gradient x=3x3x5x6x7 w=8x3x3x3x3 p=1 s=1x2x1 float32",
     "conv input_gradient x=3x9x5x6x8 w=4x9x2x2x2 s=2 float64",
     "conv input_gradient x=3x6x9x8 w=8x6x1x1 s=2 float32",
-    "conv input_gradient x=3x6x9x8 w=8x6x1x1 float32",
+    "conv input_gradient x=3x50x5x5 w=40x50x1x1 float32",
     "conv input_gradient x=3x20x6x8 w=40x20x3x3 s=2 p=1 layout=last float32",
     "conv input_gradient x=3x20x6x8 w=4x20x3x3 p=1 layout=last float64",
 ]
@@ -225,6 +225,7 @@ for width in {WIDTHS}:
     done += solve(f"conv input_gradient x=2x9x6x{{width}} w=4x9x4x4 p=1 s=2 {dtype}")
     done += solve(f"conv input_gradient x=2x5x6x{{width}} w=4x5x2x2 s=2 {dtype}")
     done += solve(f"conv input_gradient x=1x3x9x{{width}} w=4x3x5x5 s=4 p=2 {dtype}")
+    done += solve(f"conv input_gradient x=2x{{width}}x2x3 w=30x{{width}}x1x1 {dtype}")
     done += solve(f"conv input_gradient x=1x4x5x{{width}} w=4x1x3x3 s=2 p=1 g=4 {dtype}")
     done += solve(f"conv input_gradient x=2x6x4x{{width}} w=6x1x3x3 p=1 g=6 {dtype}")
     done += solve(f"conv input_gradient x=1x1x{{width}} w=9x1x{{width}} {dtype}")
