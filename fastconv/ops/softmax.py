@@ -175,15 +175,14 @@ def _solve(shape: Ints, given: tuple[Array, ...], result: Array, logarithm: bool
 
 
 def _by_kernels(shape: Ints, given: tuple[Array, ...], result: Array, logarithm: bool) -> None:
-    from fastconv.kernels.softmax import softmax_gradient_loops, softmax_loops
-    from fastconv.kernels.target import host
+    from fastconv.kernels.softmax import BLOCK, softmax_gradient_loops, softmax_loops
 
     outer, n, inner = shape
     across = inner > 1
     loops = (softmax_loops if len(given) == 1 else softmax_gradient_loops)(
         between.COMPILED[result.dtype], across, logarithm
     )
-    items = outer * -(-inner // host().lanes(result.dtype)) if across else outer
+    items = outer * -(-inner // BLOCK)
     arrays = (*(array.reshape(-1) for array in given), result.reshape(-1))
     share(loops, (*arrays, (n, inner)), items, between.threads_for(result.size, EXPONENTIAL))
 
