@@ -20,6 +20,9 @@ from fastconv.parameters import Ints
 REPEATED = 2**10
 """Elements along which scales and shifts are repeated where channels alternate."""
 
+FINISHING_WORK = 2
+"""How much longer a tanh or a sigmoid takes than to load and store an element."""
+
 
 def affine(
     input: npt.ArrayLike,
@@ -234,8 +237,10 @@ def _affine_by_kernels(
     numbers: tuple[Array, Array, Array],
     code: int,
 ) -> None:
+    from fastconv.kernels.activate import FIRST_FINISHING
     from fastconv.kernels.affine import affine_loops
 
+    work = 1 if code < FIRST_FINISHING else FINISHING_WORK
     outer, channels, length = shape
     alternate, piece = length == 1, between.PIECE
     scale, shift, factor = numbers
@@ -248,7 +253,7 @@ def _affine_by_kernels(
     items = outer * (1 if alternate else channels) * -(-length // piece)
     sizes = (outer, length, piece, channels)
     arrays = (x.reshape(-1), added, y.reshape(-1), scale, shift, factor)
-    share(loops, (*arrays, sizes, code), items, between.threads_for(x.size))
+    share(loops, (*arrays, sizes, code), items, between.threads_for(x.size, work))
 
 
 def _affine_by_numpy(

@@ -207,11 +207,11 @@ def _by_kernels(
         between.COMPILED[like.dtype], across, logarithm
     )
     items = outer * -(-inner // BLOCK)
-    threads = between.threads_for(like.size, EXPONENTIAL)
+    size = like.size
 
     def fill(given: tuple[Array, ...], result: Array) -> None:
         arrays = [array.reshape(-1) for array in (*given, result)]
-        share(loops, (*arrays, (n, inner)), items, threads)
+        share(loops, (*arrays, (n, inner)), items, between.threads_for(size, EXPONENTIAL))
 
     return fill
 
