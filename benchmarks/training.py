@@ -1,6 +1,7 @@
 """Measures the training of LeNet-5 against PyTorch and the naive loops.
 
     .venv/bin/python -m benchmarks.training [--threads 2] [--images 60000] [--batch-size 128]
+    .venv/bin/python -m benchmarks.training --steps    # only the steps, half a minute
 
 An epoch over synthetic images 32x32 (random numbers: what they show does not change the time) is
 cut into slices, which fastconv and PyTorch take in turns, each on a model and an optimiser of its
@@ -8,8 +9,9 @@ own, from the same parameters; their losses are compared first. Between the turn
 other's threads stop looking out for work. The epoch's time is the sum of the slices; so is the
 time by the best slice, which other programs disturbed least. The naive reference takes a step of
 few images, the time of which is multiplied by how many such steps make the epoch: its loops know
-neither caches nor vectors of samples, so that their time grows as the images do. Results go to
-`benchmarks/results/training.json`, and as a table into the README.
+neither caches nor vectors of samples, so that their time grows as the images do. Then come single
+steps without the optimiser, with one thread and with two. Results go to
+`benchmarks/results/training.json`, and as tables into the README.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +30,20 @@ import numpy as np
 import fastconv
 from fastconv import nn
 from fastconv.cli.console import significant, times
+from fastconv.cli.contenders import own_threads
+from fastconv.cli.extras import importable
+from fastconv.cli.race import settle, turn
 from fastconv.dtypes import Array
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 SIDE, CLASSES, RATE, MOMENTUM = 32, 10, 0.01, 0.9
 SLICES = 12
+STEP_THREADS = (1, 2)
 REFERENCE_IMAGES = 32
 REFERENCE_SECONDS = 4.0
+STEP_SECONDS = 2.0
+"""Time of a contender's steps without the optimiser, for each number of threads."""
 PAUSE = 0.15
 """Seconds between turns: OpenBLAS's threads look out for work for a tenth of a second."""
 TUTORIAL_SECONDS = {
@@ -46,21 +55,22 @@ TUTORIAL_SECONDS = {
 Step = Callable[[Array, Array], float]
 
 
-def own_step() -> tuple[nn.Layer, Step]:
-    """Return LeNet-5 on fastconv, and a step of training it."""
+def own_step(learns: bool = True) -> tuple[nn.Layer, Step]:
+    """Return LeNet-5 on fastconv, and a step of training it, or one without the optimiser."""
     model = nn.LeNet5(rng=0)
     optimiser = nn.SGD(model, RATE, MOMENTUM)
 
     def step(x: Array, target: Array) -> float:
         value, gradient = nn.softmax_cross_entropy(model.forward(x), target)
         model.backward_parameters(gradient)
-        optimiser.step()
+        if learns:
+            optimiser.step()
         return value
 
     return model, step
 
 
-def torch_step(state: dict[str, Any]) -> Step:
+def torch_step(state: dict[str, Any], learns: bool = True) -> Step:
     """Return a step of training the same model on PyTorch."""
     import torch
     from torch import nn as tnn
@@ -89,7 +99,8 @@ def torch_step(state: dict[str, Any]) -> Step:
         optimiser.zero_grad()
         loss = tnn.functional.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(target))
         loss.backward()
-        optimiser.step()
+        if learns:
+            optimiser.step()
         return float(loss.detach())
 
     return step
@@ -143,6 +154,38 @@ def measure(images: int, batch_size: int, threads: int) -> dict[str, Any]:
     }
 
 
+def measure_steps(batch_size: int) -> dict[str, dict[str, float]]:
+    """Return the least seconds of a step without the optimiser, by threads and contender."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((batch_size, 1, SIDE, SIDE), np.float32)
+    target = rng.integers(0, CLASSES, batch_size)
+    model, own = own_step(learns=False)
+    contenders: dict[str, Step] = {"fastconv": own}
+    if importable("torch"):
+        contenders["PyTorch"] = torch_step(model.state_dict(), learns=False)
+    found = {}
+    for threads in STEP_THREADS:
+        if "PyTorch" in contenders:
+            import torch
+
+            torch.set_num_threads(threads)
+        with own_threads(threads):
+            found[str(threads)] = _least(contenders, x, target)
+    return found
+
+
+def _least(contenders: dict[str, Step], x: Array, target: Array) -> dict[str, float]:
+    """Return the least time of each, in turns of a few steps, of which the first does not count."""
+    best = dict.fromkeys(contenders, float("inf"))
+    left = dict.fromkeys(contenders, STEP_SECONDS)
+    while max(left.values()) > 0:
+        for name, step in contenders.items():
+            settle()
+            taken, least = turn(partial(step, x, target), best[name])
+            best[name], left[name] = min(best[name], least), left[name] - taken
+    return best
+
+
 def _slice(step: Step, x: Array, target: Array, first: int, last: int, size: int) -> float:
     """Return the seconds of the steps of a slice, after one that is not counted."""
     step(x[first : first + size], target[first : first + size])
@@ -191,7 +234,27 @@ def as_markdown(found: dict[str, Any]) -> str:
         f"reference took steps of {found['reference_images']} images;",
         "its best time was multiplied by the number of such steps in the epoch.",
     ]
+    if "steps" in found:
+        lines += ["", *_steps_table(found)]
     return "\n".join(lines) + "\n"
+
+
+def _steps_table(found: dict[str, Any]) -> list[str]:
+    size = found["batch_size"]
+    names = list(next(iter(found["steps"].values())))
+    lines = [
+        f"| forward, loss and all gradients of {size} images | "
+        + " | ".join(f"{name} ms" for name in names)
+        + " | PyTorch / fastconv |",
+        "|---|" + "--:|" * (len(names) + 1),
+    ]
+    for threads, seconds in found["steps"].items():
+        cells = [significant(seconds[name] * 1e3) for name in names]
+        peer = seconds.get("PyTorch")
+        cells.append(times(peer / seconds["fastconv"]) if peer else "–")
+        words = "1 thread" if threads == "1" else f"{threads} threads"
+        lines.append(f"| {words} | {' | '.join(cells)} |")
+    return lines
 
 
 def written(text: str, found: dict[str, Any]) -> str:
@@ -205,11 +268,17 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", action="store_true", help="keep the epochs of the last run")
     options = parser.parse_args()
-    with fastconv.settings(threads=options.threads):
-        found = measure(options.images, options.batch_size, options.threads)
+    results = RESULTS / "training.json"
+    if options.steps:
+        found = json.loads(results.read_text(encoding="utf-8"))
+    else:
+        with fastconv.settings(threads=options.threads):
+            found = measure(options.images, options.batch_size, options.threads)
+    found["steps"] = measure_steps(options.batch_size)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "training.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    results.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     text = README.read_text(encoding="utf-8")
     README.write_text(written(text, found), encoding="utf-8")
 

@@ -197,14 +197,14 @@ def _take_turns(calls: dict[str, Call], best: dict[str, float], seconds: float) 
     while left:
         for name in list(left):
             settle()
-            took, least = _turn(calls[name], best[name])
+            took, least = turn(calls[name], best[name])
             best[name] = min(best[name], least)
             left[name] -= took
             if left[name] <= 0:
                 del left[name]
 
 
-def _turn(call: Call, expected: float) -> tuple[float, float]:
+def turn(call: Call, expected: float) -> tuple[float, float]:
     """Call for some milliseconds; return the time of all calls and the least of one.
 
     The first call wakes threads and brings data to the caches; it only counts where it is so long

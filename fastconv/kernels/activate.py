@@ -5,29 +5,27 @@ be repeated for each of them: `finisher` applies them to what a tile has just wr
 the nearest cache still.
 
 `exp` is the usual reduction: x = n ln 2 + r with |r| <= ln 2 / 2, a Taylor polynomial in r, and n
-added to the exponent, in two steps where the result is no normal number. tanh near 0 is a Taylor
-polynomial too: (1 - e) / (1 + e) would cancel there.
+added to the exponent.
 """
 
 import functools
 import math
 from collections.abc import Callable
-from fractions import Fraction
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 
 from fastconv.kernels.jit import intrinsic, kernel
+from fastconv.kernels.rows import walk
 from fastconv.kernels.target import host
-from fastconv.kernels.vector import INT64, Vectors, constant, data_pointer
+from fastconv.kernels.vector import Vectors, constant, data_pointer
 
 LOWEST = {"float32": -104.0, "float64": -745.2}
-"""Below this e^x rounds to 0."""
+"""Here and below e^x rounds to 0."""
+TANH_LOWEST = {"float32": -20.0, "float64": -40.0}
+"""Where e^x is lost beside 1."""
 EXP_TERMS = {"float32": 8, "float64": 14}
-TANH_TERMS = {"float32": 6, "float64": 13}
-SMALL = 0.25
-"""Where |tanh| goes over from one formula to the other."""
 LN2_HIGH, LN2_LOW = 0.693145751953125, 1.4286068203094172e-06
 """ln 2 in two parts; the first has few digits, so that n times it is exact."""
 
@@ -48,15 +46,18 @@ def leaky_relu(v: Vectors, x: ir.Value) -> ir.Value:
 
 
 def tanh(v: Vectors, x: ir.Value) -> ir.Value:
-    """Return (1 - e) / (1 + e) with e = exp(-2 |x|), with the sign of x."""
-    builder, one = v.builder, v.constant(1.0)
-    size = v.absolute(x)
-    e = exp(v, builder.fmul(size, v.constant(-2.0)))
-    large = builder.fdiv(builder.fsub(one, e), builder.fadd(one, e))
-    large = v.where_less(x, 0.0, builder.fneg(large), large)
-    square = builder.fmul(x, x)
-    small = builder.fmul(x, _polynomial(v, square, _tanh_series(TANH_TERMS[v.name])))
-    return v.unless_nan(x, v.where_less(size, SMALL, small, large))
+    """Return -f / (f + 2) with f = exp(-2 |x|) - 1, with the sign of x.
+
+    f is (2^n - 1) + 2^n (e^r - 1), which is exact to the last digits where n is 0 and f is small.
+    """
+    builder = v.builder
+    _, exponent, rest = _reduced(v, builder.fmul(v.absolute(x), v.constant(-2.0)), TANH_LOWEST)
+    power = v.power(exponent)
+    series = [1 / math.factorial(k + 1) for k in range(EXP_TERMS[v.name] - 1)]
+    above = builder.fmul(rest, _polynomial(v, rest, series))
+    f = v.multiply_add(power, above, builder.fsub(power, v.constant(1.0)))
+    size = builder.fdiv(f, builder.fadd(f, v.constant(2.0)))
+    return v.with_sign(size, x)
 
 
 def sigmoid(v: Vectors, x: ir.Value) -> ir.Value:
@@ -64,20 +65,23 @@ def sigmoid(v: Vectors, x: ir.Value) -> ir.Value:
     builder, one = v.builder, v.constant(1.0)
     e = exp(v, builder.fneg(v.absolute(x)))
     below = builder.fadd(one, e)
-    above = v.where_less(x, 0.0, e, one)
-    return v.unless_nan(x, builder.fdiv(above, below))
+    return builder.fdiv(v.where_less(x, 0.0, e, one), below)
 
 
 def exp(v: Vectors, x: ir.Value) -> ir.Value:
-    """Return e to numbers that are not positive."""
-    lowest = LOWEST[v.name]
-    inside = v.where_less(x, lowest, v.constant(lowest), x)
-    n, one, other = v.whole(v.builder.fmul(inside, v.constant(1 / math.log(2))))
-    rest = v.multiply_add(n, v.constant(-LN2_HIGH), inside)
-    rest = v.multiply_add(n, v.constant(-LN2_LOW), rest)
+    """Return e to numbers that are not positive; NaN of NaN."""
+    n, exponent, rest = _reduced(v, x, LOWEST)
     series = [1 / math.factorial(k) for k in range(EXP_TERMS[v.name])]
-    result = v.builder.fmul(v.builder.fmul(_polynomial(v, rest, series), one), other)
-    return v.where_less(x, lowest, v.zero, result)
+    return v.scaled(_polynomial(v, rest, series), n, exponent)
+
+
+def _reduced(v: Vectors, x: ir.Value, lowest: dict[str, float]) -> tuple[ir.Value, ...]:
+    """Return n, also as an integer, and r with x = n ln 2 + r; x is raised to the lowest."""
+    least = lowest[v.name]
+    inside = v.where_less(x, least, v.constant(least), x)
+    n, exponent = v.whole(v.builder.fmul(inside, v.constant(1 / math.log(2))))
+    rest = v.multiply_add(n, v.constant(-LN2_HIGH), inside)
+    return n, exponent, v.multiply_add(n, v.constant(-LN2_LOW), rest)
 
 
 def _polynomial(v: Vectors, x: ir.Value, series: list[float]) -> ir.Value:
@@ -85,14 +89,6 @@ def _polynomial(v: Vectors, x: ir.Value, series: list[float]) -> ir.Value:
     for term in reversed(series[:-1]):
         total = v.multiply_add(total, x, v.constant(term))
     return total
-
-
-def _tanh_series(terms: int) -> list[float]:
-    """Return the coefficients of tanh(x) / x in x squared, from y' = 1 - y^2."""
-    y = [Fraction(0), Fraction(1)]
-    for n in range(1, 2 * terms - 1):
-        y.append(-sum(y[i] * y[n - i] for i in range(n + 1)) / (n + 1))
-    return [float(term) for term in y[1::2]]
 
 
 Write = Callable[[Vectors, ir.Value], ir.Value]
@@ -131,7 +127,13 @@ def _make_apply(dtype: np.dtype):
                 block = builder.append_basic_block(f"finish{number}")
                 choice.add_case(constant(number), block)
                 builder.position_at_end(block)
-                _walk(vectors, function, y, arguments[2])
+
+                def body(at, i, _, function=function):
+                    pointer = builder.gep(y, [i])
+                    at.store(function(vectors, at.load(pointer)), pointer)
+                    return ()
+
+                walk(vectors, arguments[2], body)
                 builder.branch(after)
             builder.position_at_end(after)
             return context.get_dummy_value()
@@ -139,20 +141,3 @@ def _make_apply(dtype: np.dtype):
         return types.void(y, n, n, n), emit
 
     return apply
-
-
-def _walk(v: Vectors, function: Write, y: ir.Value, count: ir.Value) -> None:
-    """Replace vector after vector; of the last only what exists."""
-    builder = v.builder
-    before, loop = builder.block, builder.append_basic_block("walk")
-    after = builder.append_basic_block("walked")
-    builder.cbranch(builder.icmp_signed("<", constant(0), count), loop, after)
-    builder.position_at_end(loop)
-    place = builder.phi(INT64)
-    place.add_incoming(constant(0), before)
-    mask, pointer = v.first_lanes(builder.sub(count, place)), builder.gep(y, [place])
-    v.masked_store(function(v, v.masked_load(pointer, mask)), pointer, mask)
-    following = builder.add(place, constant(v.lanes))
-    place.add_incoming(following, builder.block)
-    builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
-    builder.position_at_end(after)

@@ -20,6 +20,11 @@ ELEMENTS: dict[str, tuple[ir.Type, str]] = {
     },
 }
 
+_FORMATS = {"float32": (32, 127, 23), "float64": (64, 1023, 52)}
+"""Bits, bias of the exponent, and digits after the first."""
+AVX512_BYTES = 64
+"""Of a vector; no other instruction set here has such long ones."""
+
 
 def constant(value: int) -> ir.Constant:
     """Return a 64-bit integer."""
@@ -111,27 +116,53 @@ class Vectors:
         function = self._declare(f"llvm.fabs.{self._suffix}", self.type, [self.type])
         return self.builder.call(function, [value])
 
-    def unless_nan(self, value: ir.Value, result: ir.Value) -> ir.Value:
-        """Return the result, or NaN where a value is that."""
-        return self.builder.select(self.builder.fcmp_unordered("uno", value, value), value, result)
+    def with_sign(self, size: ir.Value, value: ir.Value) -> ir.Value:
+        """Return sizes with the signs of other values."""
+        function = self._declare(f"llvm.copysign.{self._suffix}", self.type, [self.type] * 2)
+        return self.builder.call(function, [size, value])
 
-    def whole(self, value: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
-        """Return the nearest whole numbers, and 2 to the power of them as a product of two.
+    def whole(self, value: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """Return the nearest whole numbers, in floating point and as integers.
 
         Numbers must be small: one so large that its last digit is worth 1 is added, and taken away
-        again. Of the two factors each is a normal number where their product is none.
+        again.
         """
-        bits, bias, digits = {"float32": (32, 127, 23), "float64": (64, 1023, 52)}[self.name]
+        bits, _, digits = _FORMATS[self.name]
         kind, large = ir.VectorType(ir.IntType(bits), self.lanes), self.constant(1.5 * 2.0**digits)
-        builder, sum = self.builder, self.builder.fadd(value, large)
-        exponent = builder.sub(builder.bitcast(sum, kind), builder.bitcast(large, kind))
-        half = builder.ashr(exponent, ir.Constant(kind, [1] * self.lanes))
-        powers = []
-        for part in (half, builder.sub(exponent, half)):
-            biased = builder.add(part, ir.Constant(kind, [bias] * self.lanes))
-            power = builder.shl(biased, ir.Constant(kind, [digits] * self.lanes))
-            powers.append(builder.bitcast(power, self.type))
-        return builder.fsub(sum, large), powers[0], powers[1]
+        total = self.builder.fadd(value, large)
+        integer = self.builder.sub(
+            self.builder.bitcast(total, kind), self.builder.bitcast(large, kind)
+        )
+        return self.builder.fsub(total, large), integer
+
+    def power(self, exponent: ir.Value) -> ir.Value:
+        """Return 2 to the power of integers, where that is a normal number."""
+        bits, bias, digits = _FORMATS[self.name]
+        kind = ir.VectorType(ir.IntType(bits), self.lanes)
+        biased = self.builder.add(exponent, ir.Constant(kind, [bias] * self.lanes))
+        places = ir.Constant(kind, [digits] * self.lanes)
+        return self.builder.bitcast(self.builder.shl(biased, places), self.type)
+
+    def scaled(self, value: ir.Value, n: ir.Value, exponent: ir.Value) -> ir.Value:
+        """Return values times 2 to the power of what `whole` returned.
+
+        The result may be no normal number: it is then rounded once, by an instruction of AVX-512,
+        or by two factors that both are one.
+        """
+        if self.lanes * self.dtype.itemsize == AVX512_BYTES:
+            mask, suffix = ir.IntType(max(8, self.lanes)), {"float32": "ps", "float64": "pd"}
+            function = self._declare(
+                f"llvm.x86.avx512.mask.scalef.{suffix[self.name]}.512",
+                self.type,
+                [self.type, self.type, self.type, mask, INT32],
+            )
+            every, rounding = ir.Constant(mask, -1), ir.Constant(INT32, 4)
+            return self.builder.call(function, [value, n, value, every, rounding])
+        kind = exponent.type
+        half = self.builder.ashr(exponent, ir.Constant(kind, [1] * self.lanes))
+        for part in (half, self.builder.sub(exponent, half)):
+            value = self.builder.fmul(value, self.power(part))
+        return value
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """Return `a * b + c`, rounded once where the CPU can."""

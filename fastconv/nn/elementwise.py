@@ -4,8 +4,8 @@ import numpy as np
 
 from fastconv import activations, memory
 from fastconv.activations import LEAKY_SLOPE
-from fastconv.dtypes import Array, plain_array, ready
-from fastconv.ops.affine import activation_backward
+from fastconv.dtypes import FLOATS, Array, plain_array, ready
+from fastconv.ops.affine import activation_backward, affine
 
 
 def activated(name: str, x: Array, slope: float = LEAKY_SLOPE) -> Array:
@@ -14,6 +14,8 @@ def activated(name: str, x: Array, slope: float = LEAKY_SLOPE) -> Array:
     activations.check_dtype(name, x.dtype)
     if name == "leaky_relu" and slope != LEAKY_SLOPE:
         return _leaky(x, x, slope)
+    if x.dtype.name in FLOATS:
+        return affine(x.reshape(1, 1, -1), activation=name).reshape(x.shape)
     y = memory.empty(x.shape, x.dtype)
     np.copyto(y, x)
     with np.errstate(all="ignore"):

@@ -7,6 +7,7 @@ from fastconv import parameters
 from fastconv.dtypes import Array
 from fastconv.errors import ShapeError
 from fastconv.nn.layer import Layer
+from fastconv.ops.batch_norm import batch_norm, batch_statistics, gradients_with
 
 
 class BatchNorm2d(Layer):
@@ -71,58 +72,38 @@ class BatchNorm2d(Layer):
         channels = self.running_mean.size
         if x.ndim < 2 or x.shape[1] != channels:
             raise ShapeError(f"x: expected (N, {channels}, ...), got shape {x.shape}")
-        rows = x.reshape(len(x), channels, -1)  # (N, C, L)
+        mean, variance = self.running_mean, self.running_var
         if self.training and not self.frozen:
-            mean, variance = self._of_batch(rows)
-        else:
-            mean, variance = self.running_mean, self.running_var
-        scale = 1 / np.sqrt(variance + self.eps)
-        normal = (rows - _per_channel(mean)) * _per_channel(scale)
-        self._keep((normal, scale))
-        if self.weight is None or self.bias is None:
-            return normal.reshape(x.shape)
-        y = normal * _per_channel(self.weight)
-        y += _per_channel(self.bias)
-        return y.reshape(x.shape)
+            mean, variance = self._of_batch(x)
+        self._keep((x, mean, variance))
+        return batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
 
     def backward(self, gy: Array) -> Array:
         """Return the gradient of the input, through mean and variance too."""
-        normal, scale = self._recall()
-        rows = gy.reshape(normal.shape)  # (N, C, L)
-        count = normal.size // scale.size
-        shift_gradient = rows.sum((0, 2))
-        scale_gradient = np.einsum("ncl,ncl->c", rows, normal)
-        if self.weight is not None:
-            if not self.frozen:
-                self.gradients = {"weight": scale_gradient, "bias": shift_gradient}
-            scale = scale * self.weight
-        if self.frozen:
-            return (rows * _per_channel(scale)).reshape(gy.shape)
-        rest = rows - _per_channel(shift_gradient / count)
-        rest -= normal * _per_channel(scale_gradient / count)
-        rest *= _per_channel(scale)
-        return rest.reshape(gy.shape)
+        x, mean, variance = self._recall()
+        found = gradients_with(
+            *(gy, x, mean, variance, self.weight, self.eps), through_statistics=not self.frozen
+        )
+        if self.weight is not None and not self.frozen:
+            self.gradients = {"weight": found.weight, "bias": found.bias}
+        return found.input
 
-    def _of_batch(self, rows: Array) -> tuple[Array, Array]:
+    def _of_batch(self, x: Array) -> tuple[Array, Array]:
         """Return mean and variance, and let the running ones follow."""
-        count = rows.shape[0] * rows.shape[2]
+        count = x.size // x.shape[1]
         if count < 2:
             raise ShapeError(
                 f"x: expected more than one value per channel in training, got {count}"
             )
-        mean = rows.mean((0, 2))
-        variance = np.square(rows - _per_channel(mean)).mean((0, 2))
+        mean, variance, _ = batch_statistics(x, "x")
         self.num_batches_tracked += 1
         share = self.momentum
         if share is None:
             share = 1 / int(self.num_batches_tracked)
-        self.running_mean += share * (mean - self.running_mean)
-        self.running_var += share * (variance * (count / (count - 1)) - self.running_var)
+        unbiased = variance * (count / (count - 1))
+        for running, found in ((self.running_mean, mean), (self.running_var, unbiased)):
+            running += (share * (found - running)).astype(running.dtype)
         return mean, variance
 
     def __repr__(self) -> str:
         return f"BatchNorm2d({self.running_mean.size})"
-
-
-def _per_channel(values: Array) -> Array:
-    return values[:, np.newaxis]  # (C, 1), beside (N, C, L)

@@ -1,5 +1,8 @@
 """Scale, shift, residual and activation in one pass: `affine`, and the activation's gradient."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,13 +11,17 @@ from fastconv.activations import ACTIVATIONS, LEAKY_SLOPE
 from fastconv.dtypes import Array, ready
 from fastconv.errors import ParameterError
 from fastconv.kernels.pool import share
-from fastconv.ops import between
+from fastconv.ops import between, repeated
 from fastconv.ops.call import check_shape
 from fastconv.ops.out import write_out
+from fastconv.ops.repeated import Settled
 from fastconv.parameters import Ints
 
 REPEATED = 2**10
 """Elements along which scales and shifts are repeated where channels alternate."""
+
+FINISHING_WORK = 2
+"""How much longer a tanh or a sigmoid takes than to load and store an element."""
 
 
 def affine(
@@ -66,6 +73,44 @@ def affine(
     array([[[1.5, 0. ],
             [0. , 0.5]]])
     """
+    arrays = (input, scale, shift, residual)
+    if out is None:
+        return repeated.call(_settle_affine, arrays, (activation, layout))
+    fill, (x, a, b, more) = _affine_filler(*arrays, activation, layout)
+    # what is read and written place by place may be the same array
+    first, last = (None if array is out else array for array in (x, more))
+    read = {"input": first, "residual": last, "scale": a, "shift": b}
+    return write_out(out, x.shape, x.dtype, lambda y: fill(y, x, a, b, more), **read)
+
+
+def _settle_affine(
+    input: npt.ArrayLike,
+    scale: npt.ArrayLike | None,
+    shift: npt.ArrayLike | None,
+    residual: npt.ArrayLike | None,
+    activation: str | None,
+    layout: str,
+) -> Settled[Array]:
+    fill, arrays = _affine_filler(input, scale, shift, residual, activation, layout)
+    allocate = memory.allocator(arrays[0].shape, arrays[0].dtype)
+
+    def solve(*arrays: Array | None) -> Array:
+        y = allocate()
+        fill(y, *(None if array is None else ready(array) for array in arrays))
+        return y
+
+    return solve, arrays
+
+
+def _affine_filler(
+    input: npt.ArrayLike,
+    scale: npt.ArrayLike | None,
+    shift: npt.ArrayLike | None,
+    residual: npt.ArrayLike | None,
+    activation: str | None,
+    layout: str,
+) -> tuple[Callable[..., None], tuple[Any, ...]]:
+    """Return what fills a result from contiguous arrays, and these: input, scale, shift, more."""
     x, a, b, more = between.floats(input=input, scale=scale, shift=shift, residual=residual)
     name = activations.checked(activation)
     shape = between.planes(x.shape, layout)
@@ -75,19 +120,12 @@ def affine(
     if more is not None:
         check_shape("residual", more.shape, x.shape, "as the input")
     ones, zeros = np.ones(shape[1], x.dtype), np.zeros(shape[1], x.dtype)
-    numbers = (ones if a is None else a, zeros if b is None else b, ones)
 
-    def compute(y: Array) -> None:
+    def fill(y: Array, x: Array, a: Array | None, b: Array | None, more: Array | None) -> None:
+        numbers = (ones if a is None else a, zeros if b is None else b, ones)
         solve_affine(shape, x, more, y, numbers, name)
 
-    if out is None:
-        y = memory.empty(x.shape, x.dtype)
-        compute(y)
-        return y
-    # what is read and written place by place may be the same array
-    first, last = (None if array is out else array for array in (x, more))
-    read = {"input": first, "residual": last, "scale": a, "shift": b}
-    return write_out(out, x.shape, x.dtype, compute, **read)
+    return fill, (x, a, b, more)
 
 
 def activation_backward(
@@ -125,20 +163,38 @@ def activation_backward(
     >>> F.activation_backward(np.array([5.0, 7.0]), np.array([0.0, 3.0]), "relu")
     array([0., 7.])
     """
+    if out is None:
+        return repeated.call(_settle_slopes, (grad_output, output), (activation,))
+    gy, y = _checked_slopes(grad_output, output, activation)
+    first, last = (None if array is out else array for array in (gy, y))
+    read = {"grad_output": first, "output": last}
+    return write_out(
+        out, gy.shape, gy.dtype, lambda gx: _solve_slopes(y, gy, gx, activation), **read
+    )
+
+
+def _settle_slopes(
+    grad_output: npt.ArrayLike, output: npt.ArrayLike, activation: str
+) -> Settled[Array]:
+    gy, y = _checked_slopes(grad_output, output, activation)
+    allocate = memory.allocator(gy.shape, gy.dtype)
+
+    def solve(gy: Array, y: Array) -> Array:
+        gx = allocate()
+        _solve_slopes(ready(y), ready(gy), gx, activation)
+        return gx
+
+    return solve, (gy, y)
+
+
+def _checked_slopes(
+    grad_output: npt.ArrayLike, output: npt.ArrayLike, activation: str
+) -> tuple[Array, Array]:
     gy, y = between.floats(grad_output=grad_output, output=output)
     if activations.checked(activation) is None:
         raise ParameterError(f"activation: expected one of {tuple(ACTIVATIONS)}, got None")
     check_shape("output", y.shape, gy.shape, "as grad_output")
-
-    def compute(gx: Array) -> None:
-        _solve_slopes(y.reshape(-1), gy.reshape(-1), gx.reshape(-1), activation)
-
-    if out is None:
-        gx = memory.empty(gy.shape, gy.dtype)
-        compute(gx)
-        return gx
-    first, last = (None if array is out else array for array in (gy, y))
-    return write_out(out, gy.shape, gy.dtype, compute, grad_output=first, output=last)
+    return gy, y
 
 
 def solve_affine(
@@ -181,8 +237,10 @@ def _affine_by_kernels(
     numbers: tuple[Array, Array, Array],
     code: int,
 ) -> None:
+    from fastconv.kernels.activate import FIRST_FINISHING
     from fastconv.kernels.affine import affine_loops
 
+    work = 1 if code < FIRST_FINISHING else FINISHING_WORK
     outer, channels, length = shape
     alternate, piece = length == 1, between.PIECE
     scale, shift, factor = numbers
@@ -195,7 +253,7 @@ def _affine_by_kernels(
     items = outer * (1 if alternate else channels) * -(-length // piece)
     sizes = (outer, length, piece, channels)
     arrays = (x.reshape(-1), added, y.reshape(-1), scale, shift, factor)
-    share(loops, (*arrays, sizes, code), items, between.threads_for(x.size))
+    share(loops, (*arrays, sizes, code), items, between.threads_for(x.size, work))
 
 
 def _affine_by_numpy(
@@ -216,7 +274,8 @@ def _affine_by_loops(*arrays: Array) -> None:
 
 
 def _solve_slopes(y: Array, gy: Array, gx: Array, activation: str) -> None:
-    """Multiply gradients by an activation's derivative; all arrays are flat."""
+    """Multiply gradients by an activation's derivative."""
+    y, gy, gx = y.reshape(-1), gy.reshape(-1), gx.reshape(-1)
     dtype, whom = between.working(y.dtype), between.by_whom(y.dtype)
     if not y.size:
         return

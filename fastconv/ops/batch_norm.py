@@ -14,6 +14,12 @@ from fastconv.ops.affine import solve_affine
 from fastconv.ops.call import check_shape
 from fastconv.parameters import Ints
 
+SOME = 16
+"""Elements of a channel that are looked at before all are."""
+FAR = 4
+"""Square of the distance from a center to the mean, in variances, beyond which the sum of squares
+about the center would lose digits, and is taken anew about the mean."""
+
 
 class BatchNormGradients(NamedTuple):
     """The gradients of `batch_norm`."""
@@ -158,23 +164,39 @@ def batch_norm_backward(
     BatchNormGradients(input=array([[0.5],
            [1. ]]), weight=array([0.5]), bias=array([3.]))
     """
+    if not parameters.flag("training", training):
+        return gradients_with(grad_output, input, running_mean, running_var, weight, eps, layout)
+    gy, x = between.floats(grad_output=grad_output, input=input)
+    mean, variance, _ = _statistics(between.planes(x.shape, layout), x, "input")
+    return gradients_with(gy, x, mean, variance, weight, eps, layout, through_statistics=True)
+
+
+@np.errstate(all="ignore")
+def gradients_with(
+    grad_output: npt.ArrayLike,
+    input: npt.ArrayLike,
+    mean: npt.ArrayLike | None,
+    variance: npt.ArrayLike | None,
+    weight: npt.ArrayLike | None,
+    eps: float,
+    layout: str = "channels_first",
+    *,
+    through_statistics: bool = False,
+) -> BatchNormGradients:
+    """Return the gradients where the statistics are known, of this batch or not."""
     gy, x = between.floats(grad_output=grad_output, input=input)
     shape = between.planes(x.shape, layout)
     check_shape("grad_output", gy.shape, x.shape, "as the input")
     w, eps = _numbers("weight", weight, shape[1]), _checked_eps(eps)
-    training = parameters.flag("training", training)
-    if training:
-        mean, variance, count = _statistics(shape, x, "input")
-    else:
-        mean, variance = _given_statistics(running_mean, running_var, shape[1])
-        count = max(1, x.size // max(1, shape[1]))
+    mean, variance = _given_statistics(mean, variance, shape[1])
+    count = max(1, x.size // max(1, shape[1]))
     inverse = 1 / np.sqrt(variance + eps)
     total, products = _moments(shape, gy, x, mean)
     products += total * (mean.astype(between.working(x.dtype)) - mean)  # of the center it took
     dtype = between.working(x.dtype)
     scale = (inverse if w is None else w * inverse).astype(dtype)
     gx = memory.empty(x.shape, x.dtype)
-    if training:  # through mean and variance too
+    if through_statistics:
         pull = -scale * inverse * inverse * products / count
         shift = -scale * total / count - pull * mean
         numbers = (scale, shift.astype(dtype), pull.astype(dtype))
@@ -183,6 +205,13 @@ def batch_norm_backward(
         solve_affine(shape, gy, None, gx, (scale, np.zeros_like(scale), scale))
     found = (gx, (products * inverse).astype(x.dtype), total.astype(x.dtype))
     return BatchNormGradients(*found)
+
+
+@np.errstate(all="ignore")
+def batch_statistics(input: npt.ArrayLike, name: str = "input") -> tuple[Array, Array, int]:
+    """Return mean and biased variance of every channel, float64, and of how many elements."""
+    (x,) = between.floats(**{name: input})
+    return _statistics(between.planes(x.shape, "channels_first", name), x, name)
 
 
 def _checked_eps(value: float) -> float:
@@ -236,11 +265,27 @@ def _statistics(shape: Ints, x: Array, name: str) -> tuple[Array, Array, int]:
     if not count:
         zeros = np.zeros(shape[1])
         return zeros, zeros, 0
-    mean = _moments(shape, None, x, np.zeros(shape[1]))[0] / count
-    mean = mean.astype(between.working(x.dtype)).astype(np.float64)
-    rest, squares = _moments(shape, None, x, mean)
-    rest /= count  # what rounding the mean left over
-    return mean + rest, np.maximum(squares / count - rest * rest, 0), count
+    center, rest, variance = _around(shape, x, _mean_of_some(shape, x), count)
+    if not (rest * rest <= FAR * variance).all():  # nor where there are NaN and infinities
+        mean = _moments(shape, None, x, np.zeros(shape[1]))[0] / count
+        center, rest, variance = _around(shape, x, mean, count)
+    return center + rest, np.maximum(variance, 0), count
+
+
+def _around(shape: Ints, x: Array, center: Array, count: int) -> tuple[Array, Array, Array]:
+    """Return a center as it is subtracted, the mean less it, and the variance."""
+    center = center.astype(between.working(x.dtype)).astype(np.float64)
+    rest, squares = _moments(shape, None, x, center)
+    rest /= count
+    return center, rest, squares / count - rest * rest
+
+
+def _mean_of_some(shape: Ints, x: Array) -> Array:
+    """Return the mean of some elements of every channel, which is near that of all as a rule."""
+    x = x.reshape(shape)
+    some = x[:SOME, :, 0].T if shape[2] == 1 else x[0, :, :SOME]  # (C, some)
+    found: Array = some.mean(1, dtype=np.float64)
+    return found
 
 
 def _moments(shape: Ints, g: Array | None, x: Array, centers: Array) -> tuple[Array, Array]:

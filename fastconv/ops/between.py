@@ -16,7 +16,7 @@ from fastconv import parameters
 from fastconv.algorithms.numba_here import numba_installed
 from fastconv.dtypes import FLOATS, Array, Dtype, promoted, row_of
 from fastconv.errors import DtypeError, ParameterError, ShapeError
-from fastconv.kernels.pool import cores
+from fastconv.kernels.pool import cores, hands
 from fastconv.parameters import Ints
 from fastconv.plan import current_settings
 
@@ -25,7 +25,9 @@ COMPILED = {np.dtype(name): name for name in FLOATS}
 PIECE = 2**13
 """Elements of a thread's smallest part."""
 ENOUGH = 2**15
-"""Elements for which one more thread pays."""
+"""Elements for which one more thread pays that looks out for work."""
+WAKE = 2**20
+"""Elements for which it pays to wake one."""
 
 
 def floats(**named: npt.ArrayLike | None) -> list[Any]:
@@ -56,9 +58,9 @@ def working(dtype: Dtype) -> Dtype:
 
 
 def threads_for(elements: int, work: int = 1) -> int:
-    """Return how many threads may share so many elements, each so much work."""
+    """Return how many threads share so many elements, each so much work, at this moment."""
     most = current_settings().threads or cores()
-    return max(1, min(most, elements * work // ENOUGH))
+    return hands(elements * work, WAKE, max(1, min(most, elements * work // ENOUGH)))
 
 
 def planes(shape: Ints, layout: str, name: str = "input") -> Ints:

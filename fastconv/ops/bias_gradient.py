@@ -4,7 +4,6 @@ It is the weight gradient of a convolution by one tap over an input of ones.
 """
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,11 @@ import numpy.typing as npt
 
 from fastconv import parameters
 from fastconv.dtypes import Array, promoted
-from fastconv.ops.call import solve
+from fastconv.ops import repeated
+from fastconv.ops.call import solver
 from fastconv.ops.conv_problem import conv_problem
+from fastconv.ops.repeated import Settled
+from fastconv.plan import plan_for
 from fastconv.problem import Problem
 
 MOST_ONES = 2**18
@@ -152,21 +154,20 @@ def bias_problem(
     )
 
 
-_known_problem = lru_cache(maxsize=1024)(bias_problem)
-"""The same with the usual accumulator; where that is chosen, it may not be hashable."""
-
-
 def _bias_gradient(
     rank: int, grad_output: npt.ArrayLike, layout: str, acc_dtype: npt.DTypeLike | None
 ) -> Array:
+    return repeated.call(_settle, (grad_output,), (rank, layout, acc_dtype))
+
+
+def _settle(
+    grad_output: npt.ArrayLike, rank: int, layout: str, acc_dtype: npt.DTypeLike | None
+) -> Settled[Array]:
     (gy,) = promoted(grad_output=grad_output)
-    layout = parameters.layout(layout)
-    if acc_dtype is None:
-        problem = _known_problem(rank, gy.shape, gy.dtype, layout)
-    else:
-        problem = bias_problem(rank, gy.shape, gy.dtype, layout, acc_dtype)
-    ones = _ones(problem.x_shape, gy.dtype)
-    return solve(problem, (ones, gy.reshape(problem.y_shape))).reshape(-1)
+    problem = bias_problem(rank, gy.shape, gy.dtype, parameters.layout(layout), acc_dtype)
+    solve, shape = solver(plan_for(problem), (False, False), False), problem.y_shape
+    x_shape, dtype = problem.x_shape, gy.dtype
+    return lambda gy: solve(_ones(x_shape, dtype), gy.reshape(shape)).reshape(-1), (gy,)
 
 
 def _ones(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -1,13 +1,17 @@
 """Softmax and its logarithm along a dimension, forward and gradient."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
 from fastconv import memory
 from fastconv.dtypes import Array, ready
 from fastconv.kernels.pool import share
-from fastconv.ops import between
+from fastconv.ops import between, repeated
 from fastconv.ops.call import check_shape
+from fastconv.ops.repeated import Settled
 from fastconv.parameters import Ints
 
 EXPONENTIAL = 4
@@ -135,31 +139,49 @@ def log_softmax_backward(grad_output: npt.ArrayLike, output: npt.ArrayLike, dim:
 
 
 def _forward(input: npt.ArrayLike, dim: int, logarithm: bool) -> Array:
-    (x,) = between.floats(input=input)
-    shape = between.lines(x.shape, dim)
-    y = memory.empty(x.shape, x.dtype)
-    _solve(shape, (x,), y, logarithm)
-    return y
+    return repeated.call(_settle_forward, (input,), (dim, logarithm))
 
 
 def _backward(
     grad_output: npt.ArrayLike, output: npt.ArrayLike, dim: int, logarithm: bool
 ) -> Array:
+    return repeated.call(_settle_backward, (grad_output, output), (dim, logarithm))
+
+
+def _settle_forward(input: npt.ArrayLike, dim: int, logarithm: bool) -> Settled[Array]:
+    (x,) = between.floats(input=input)
+    return _solver(between.lines(x.shape, dim), x, logarithm, 1), (x,)
+
+
+def _settle_backward(
+    grad_output: npt.ArrayLike, output: npt.ArrayLike, dim: int, logarithm: bool
+) -> Settled[Array]:
     gy, y = between.floats(grad_output=grad_output, output=output)
     shape = between.lines(gy.shape, dim)
     check_shape("output", y.shape, gy.shape, "as grad_output")
-    gx = memory.empty(gy.shape, gy.dtype)
-    _solve(shape, (gy, y), gx, logarithm)
-    return gx
+    return _solver(shape, gy, logarithm, 2), (gy, y)
 
 
-def _solve(shape: Ints, given: tuple[Array, ...], result: Array, logarithm: bool) -> None:
-    """Fill the result from x, or from gy and y, as (outer, n, inner)."""
+def _solver(shape: Ints, like: Array, logarithm: bool, count: int) -> Callable[..., Array]:
+    """Return what computes a result from x, or from gy and y."""
+    allocate = memory.allocator(like.shape, like.dtype)
+    if like.size and between.by_whom(like.dtype) == "compiled":
+        fill = _by_kernels(shape, like, logarithm, count)
+    else:
+        fill = partial(_solve, shape, logarithm)
+
+    def solve(*given: Array) -> Array:
+        result = allocate()
+        fill(tuple(map(ready, given)), result)
+        return result
+
+    return solve
+
+
+def _solve(shape: Ints, logarithm: bool, given: tuple[Array, ...], result: Array) -> None:
+    """Fill the result from x, or from gy and y, as (outer, n, inner), by NumPy or plain loops."""
     dtype, whom = between.working(result.dtype), between.by_whom(result.dtype)
     if not result.size:
-        return
-    if whom == "compiled":
-        _by_kernels(shape, given, result, logarithm)
         return
     given = tuple(array.reshape(shape) for array in given)
     result = result.reshape(shape)
@@ -174,18 +196,24 @@ def _solve(shape: Ints, given: tuple[Array, ...], result: Array, logarithm: bool
                 _numpy_backward(arrays[0], arrays[1], target, logarithm)
 
 
-def _by_kernels(shape: Ints, given: tuple[Array, ...], result: Array, logarithm: bool) -> None:
-    from fastconv.kernels.softmax import softmax_gradient_loops, softmax_loops
-    from fastconv.kernels.target import host
+def _by_kernels(
+    shape: Ints, like: Array, logarithm: bool, count: int
+) -> Callable[[tuple[Array, ...], Array], None]:
+    from fastconv.kernels.softmax import BLOCK, softmax_gradient_loops, softmax_loops
 
     outer, n, inner = shape
     across = inner > 1
-    loops = (softmax_loops if len(given) == 1 else softmax_gradient_loops)(
-        between.COMPILED[result.dtype], across, logarithm
+    loops = (softmax_loops if count == 1 else softmax_gradient_loops)(
+        between.COMPILED[like.dtype], across, logarithm
     )
-    items = outer * -(-inner // host().lanes(result.dtype)) if across else outer
-    arrays = (*(array.reshape(-1) for array in given), result.reshape(-1))
-    share(loops, (*arrays, (n, inner)), items, between.threads_for(result.size, EXPONENTIAL))
+    items = outer * -(-inner // BLOCK)
+    size = like.size
+
+    def fill(given: tuple[Array, ...], result: Array) -> None:
+        arrays = [array.reshape(-1) for array in (*given, result)]
+        share(loops, (*arrays, (n, inner)), items, between.threads_for(size, EXPONENTIAL))
+
+    return fill
 
 
 def _by_loops(arrays: list[Array], target: Array, logarithm: bool) -> None:

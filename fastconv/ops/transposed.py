@@ -5,17 +5,20 @@ stuffed between the elements, so that an infinity or NaN reaches only the output
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy.typing as npt
 
 from fastconv import parameters
-from fastconv.dtypes import Array, conjugated, promoted
-from fastconv.ops.call import check_shape, like_input, solve, with_batch
+from fastconv.dtypes import Array, Dtype, conjugated, promoted
+from fastconv.ops import repeated
+from fastconv.ops.call import check_shape, solver, with_batch
 from fastconv.ops.out import write_out
+from fastconv.ops.repeated import Settled
 from fastconv.ops.transposed_problem import transposed_problem
-from fastconv.parameters import IntOrInts, PaddingLike
-from fastconv.plan import plan_for, settings
-from fastconv.problem import Problem
+from fastconv.parameters import IntOrInts, Ints, PaddingLike
+from fastconv.plan import Plan, plan_for, settings
+from fastconv.problem import Direction, Problem
 
 
 def conv_transpose1d(
@@ -603,11 +606,50 @@ def _forward(
             return _forward(
                 rank, input, weight, bias, *place, activation, layout, None, out, acc_dtype
             )
+    words = (rank, *place, activation, layout, acc_dtype)
+    if out is None:
+        return repeated.call(_settle_forward, (input, weight, bias), words)
+    plan, (x, w, b) = _planned(input, weight, bias, *words)
+    inputs = (w, with_batch(x, rank), b)
+    return write_out(
+        *(out, plan.output_shape, plan.result_dtype, lambda y: plan.run(inputs, (y,))),
+        input=x,
+        weight=w,
+        bias=b,
+    )
+
+
+def _settle_forward(
+    input: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None, rank: int, *words: Any
+) -> Settled[Array]:
+    plan, arrays = _planned(input, weight, bias, rank, *words)
+    bare = arrays[0].ndim == rank + 1
+    solve = solver(plan, (False, bare, False), bare)
+    return lambda x, w, b: solve(w, x, b), arrays
+
+
+def _planned(
+    input: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None,
+    rank: int,
+    stride: IntOrInts,
+    padding: PaddingLike,
+    output_padding: IntOrInts,
+    groups: int,
+    dilation: IntOrInts,
+    output_size: IntOrInts | None,
+    activation: str | None,
+    layout: str,
+    acc_dtype: npt.DTypeLike | None,
+) -> tuple[Plan, tuple[Array, Array, Array | None]]:
+    """Return the plan of a transposed convolution, and its arrays in their common dtype."""
     if bias is None:
         x, w = promoted(input=input, weight=weight)
         b = None
     else:
         x, w, b = promoted(input=input, weight=weight, bias=bias)
+    place = (stride, padding, output_padding, groups, dilation, output_size)
     problem = transposed_problem(
         *("input_gradient", rank, x.shape, w.shape, *place, x.dtype),
         activation=activation,
@@ -616,16 +658,7 @@ def _forward(
     )
     if b is not None:
         check_transposed_bias(b.shape, problem)
-    inputs = (w, with_batch(x, rank), b)
-    if out is None:
-        return like_input(solve(problem, inputs), x.shape, rank)
-    plan = plan_for(problem)
-    return write_out(
-        *(out, plan.output_shape, problem.result_dtype, lambda y: plan.run(inputs, (y,))),
-        input=x,
-        weight=w,
-        bias=b,
-    )
+    return plan_for(problem), (x, w, b)
 
 
 def check_transposed_bias(shape: tuple[int, ...], problem: Problem) -> None:
@@ -645,23 +678,9 @@ def _input_gradient(
     input_size: Sequence[int],
     weight: npt.ArrayLike,
     grad_output: npt.ArrayLike,
-    stride: IntOrInts,
-    padding: PaddingLike,
-    output_padding: IntOrInts,
-    groups: int,
-    dilation: IntOrInts,
-    output_size: IntOrInts | None,
-    layout: str,
-    acc_dtype: npt.DTypeLike | None,
+    *words: Any,
 ) -> Array:
-    w, gy = promoted(weight=weight, grad_output=grad_output)
-    shape = parameters.shape("input_size", input_size)
-    place = (stride, padding, output_padding, groups, dilation, output_size)
-    problem = transposed_problem(
-        *("forward", rank, shape, w.shape, *place, w.dtype), layout=layout, acc_dtype=acc_dtype
-    )
-    check_transposed_gradient(problem, gy.shape, len(shape) == rank + 1)
-    return like_input(solve(problem, (with_batch(gy, rank), conjugated(w), None)), shape, rank)
+    return repeated.call(_settle_input_gradient, (weight, grad_output), (rank, input_size, *words))
 
 
 def _weight_gradient(
@@ -669,6 +688,49 @@ def _weight_gradient(
     input: npt.ArrayLike,
     weight_size: Sequence[int],
     grad_output: npt.ArrayLike,
+    *words: Any,
+) -> Array:
+    return repeated.call(_settle_weight_gradient, (input, grad_output), (rank, weight_size, *words))
+
+
+def _settle_input_gradient(
+    weight: npt.ArrayLike,
+    grad_output: npt.ArrayLike,
+    rank: int,
+    input_size: Sequence[int],
+    *words: Any,
+) -> Settled[Array]:
+    w, gy = promoted(weight=weight, grad_output=grad_output)
+    shape = parameters.shape("input_size", input_size)
+    problem = _gradient_problem("forward", rank, shape, w.shape, w.dtype, *words)
+    bare = len(shape) == rank + 1
+    check_transposed_gradient(problem, gy.shape, bare)
+    solve = solver(plan_for(problem), (bare, False, False), bare)
+    return lambda w, gy: solve(gy, conjugated(w), None), (w, gy)
+
+
+def _settle_weight_gradient(
+    input: npt.ArrayLike,
+    grad_output: npt.ArrayLike,
+    rank: int,
+    weight_size: Sequence[int],
+    *words: Any,
+) -> Settled[Array]:
+    x, gy = promoted(input=input, grad_output=grad_output)
+    shape = parameters.shape("weight_size", weight_size)
+    problem = _gradient_problem("weight_gradient", rank, x.shape, shape, x.dtype, *words)
+    bare = x.ndim == rank + 1
+    check_transposed_gradient(problem, gy.shape, bare)
+    solve = solver(plan_for(problem), (bare, bare), False)
+    return lambda x, gy: solve(gy, conjugated(x)), (x, gy)
+
+
+def _gradient_problem(
+    direction: Direction,
+    rank: int,
+    input: Ints,
+    weight: Ints,
+    dtype: Dtype,
     stride: IntOrInts,
     padding: PaddingLike,
     output_padding: IntOrInts,
@@ -677,14 +739,8 @@ def _weight_gradient(
     output_size: IntOrInts | None,
     layout: str,
     acc_dtype: npt.DTypeLike | None,
-) -> Array:
-    x, gy = promoted(input=input, grad_output=grad_output)
-    shape = parameters.shape("weight_size", weight_size)
+) -> Problem:
     place = (stride, padding, output_padding, groups, dilation, output_size)
-    problem = transposed_problem(
-        *("weight_gradient", rank, x.shape, shape, *place, x.dtype),
-        layout=layout,
-        acc_dtype=acc_dtype,
+    return transposed_problem(
+        *(direction, rank, input, weight, *place, dtype), layout=layout, acc_dtype=acc_dtype
     )
-    check_transposed_gradient(problem, gy.shape, x.ndim == rank + 1)
-    return solve(problem, (with_batch(gy, rank), conjugated(with_batch(x, rank))))

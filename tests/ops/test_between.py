@@ -170,6 +170,20 @@ def test_softmax_of_what_is_not_finite(module, dtype, dim):
 STATISTICS = [(4, 3, 5, 7), (3, 37, 40), (40, 21), (2, 2, 9000)]
 
 
+@pytest.mark.parametrize("offset", [0.0, 300.0])
+@pytest.mark.parametrize("outliers", [0, 1, 40])
+@pytest.mark.parametrize("shape", [(4, 3, 50, 40), (8000, 3)])
+def test_statistics_lose_no_digits_to_where_a_channel_begins(offset, outliers, shape):
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32) + np.float32(offset)
+    (x[0, :, 0] if x.ndim == 4 else x.T)[:, :outliers] += 1000
+    running = [np.zeros(3), np.ones(3)]
+    F.batch_norm(x, *running, training=True, momentum=1)
+    wide = x.astype(np.float64)
+    axes = (0, *range(2, x.ndim))
+    np.testing.assert_allclose(running[0], wide.mean(axes), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(running[1], wide.var(axes, ddof=1), rtol=1e-5)
+
+
 @MODULE
 @LAYOUT
 @FLOATS

@@ -25,6 +25,16 @@ CALLS = {
     "conv2d": (lambda x, w: F.conv2d(x, w, padding=(1, 0)), (X, W)),
     "conv2d_input": (lambda w, gy: F.conv2d_input(X.shape, w, gy), (W, GY)),
     "conv2d_weight": (lambda x, gy: F.conv2d_weight(x, W.shape, gy), (X, GY)),
+    "conv2d_bias": (F.conv2d_bias, (GY,)),
+    "conv_transpose2d": (lambda gy, w: F.conv_transpose2d(gy, w, stride=2), (GY, W)),
+    "conv_transpose2d_input": (
+        lambda w, x: F.conv_transpose2d_input(GY.shape, w, x),
+        (W, X),
+    ),
+    "conv_transpose2d_weight": (
+        lambda gy, x: F.conv_transpose2d_weight(gy, W.shape, x),
+        (GY, X),
+    ),
     "max_pool2d": (lambda x: F.max_pool2d(x, 2), (X,)),
     "with indices": (lambda x: F.max_pool2d(x, 2, return_indices=True)[1], (X,)),
     "max_pool2d_backward": (
@@ -91,6 +101,27 @@ def test_other_arrays_are_another_call():
     ]
     assert len({(r.shape, r.dtype) for r in results}) == 4
     assert len(repeated._known) >= 4
+
+
+FLOATS = {
+    "affine": (lambda x, b: F.affine(x, None, b, activation="relu"), (X, ints(3))),
+    "activation_backward": (lambda gy, y: F.activation_backward(gy, y, "tanh"), (X, 2 * X)),
+    "softmax": (lambda x: F.softmax(x, 1), (X,)),
+    "log_softmax": (lambda x: F.log_softmax(x, -1), (X,)),
+    "softmax_backward": (lambda gy, y: F.softmax_backward(gy, y, 2), (X, X + 1)),
+}
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_a_known_call_element_by_element_takes_any_strides(name):
+    call, given = FLOATS[name]
+    given = tuple(array.astype(np.float32) for array in given)
+    others = tuple(np.asfortranarray(3 * array[::-1]) for array in given)
+    call(*given)
+    assert len(repeated._known) == 1
+    got = call(*others)
+    repeated._known.clear()
+    same(got, call(*(array.copy(order="C") for array in others)))
 
 
 def test_one_sample_is_not_a_batch_of_one():
