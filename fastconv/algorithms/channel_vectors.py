@@ -69,7 +69,7 @@ class ChannelVectors:
             return f"{geometry.k} terms of a sum are too few to turn a tile around"
         if _least_packed(problem) > CHUNK_BYTES:
             return "weights that have to be packed at once are too large"
-        ours, theirs = _issued(problem), _theirs(problem)
+        ours, theirs = issued_columns(problem), _theirs(problem)
         if ours >= GAIN * theirs:
             return f"vectors of positions take {theirs / ours:.2f} of the time"
         return None
@@ -297,7 +297,7 @@ def _rows(geometry: ConvGeometry) -> int:
     return min(choices, key=lambda rows: -(-geometry.positions // rows) * (rows + 0.5))
 
 
-def _issued(problem: Problem) -> float:
+def issued_columns(problem: Problem) -> float:
     """Return how many vectors are multiplied for one term of all sums of a group."""
     from fastconv.kernels import target
 
