@@ -27,7 +27,7 @@ from fastconv.algorithms.position_dots import PositionDots
 from fastconv.algorithms.position_sums import PositionSums
 from fastconv.algorithms.tapwise import Tapwise
 from fastconv.algorithms.transposed_gemm import TransposedGemm
-from fastconv.algorithms.turned_forward import TurnedForward
+from fastconv.algorithms.turned_forward import TURNED_WINOGRADS, TurnedForward
 from fastconv.algorithms.window_places import WindowPlaces
 from fastconv.algorithms.window_planes import WindowPlanes
 from fastconv.algorithms.window_rows import WindowRows
@@ -46,7 +46,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     *WINOGRADS,
     *FORWARD,
     TransposedGemm(),
-    *(TurnedForward((each,), f"turned_{each.name}", exact=False) for each in WINOGRADS),
+    *TURNED_WINOGRADS,
     TurnedForward(FORWARD),
     Pointwise(),
     Converted(),

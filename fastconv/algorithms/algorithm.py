@@ -17,6 +17,13 @@ class Packed:
     key: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class PackedPhases(Packed):
+    """What is packed of the phases of a gradient's elements, in their order; None has no taps."""
+
+    phases: tuple[Packed | None, ...] = ()
+
+
 Inputs = tuple[Any, ...]
 Outputs = tuple[Array, ...]
 

@@ -39,6 +39,8 @@ FEWEST_TERMS = 24
 """Terms of a sum below which turning a tile around to store it costs as much as the sum."""
 GAIN = 1.0
 """Share of the other way's time below which this one is taken."""
+LEAST_COST = 3.5
+"""What a tile of one row costs at least: what it loads is used but once."""
 PHASES_COST = 1.08
 """What the other way's copy of the phases of a stride costs, where this one copies nothing."""
 WAY_BYTES, WAYS = 2**16, 16
@@ -69,7 +71,7 @@ class ChannelVectors:
             return f"{geometry.k} terms of a sum are too few to turn a tile around"
         if _least_packed(problem) > CHUNK_BYTES:
             return "weights that have to be packed at once are too large"
-        ours, theirs = _issued(problem), _theirs(problem)
+        ours, theirs = issued_columns(problem), _theirs(problem)
         if ours >= GAIN * theirs:
             return f"vectors of positions take {theirs / ours:.2f} of the time"
         return None
@@ -294,10 +296,15 @@ def _rows(geometry: ConvGeometry) -> int:
     from fastconv.kernels import target
 
     choices = target.CHANNEL_TILE_ROWS[target.host().name]
-    return min(choices, key=lambda rows: -(-geometry.positions // rows) * (rows + 0.5))
+    return min(choices, key=lambda rows: -(-geometry.positions // rows) * _cost(rows))
 
 
-def _issued(problem: Problem) -> float:
+def _cost(rows: int) -> float:
+    """Return the time of a tile for each vector of weights, which take as long to load."""
+    return max(rows + 0.5, LEAST_COST)
+
+
+def issued_columns(problem: Problem) -> float:
     """Return how many vectors are multiplied for one term of all sums of a group."""
     from fastconv.kernels import target
 
@@ -305,7 +312,7 @@ def _issued(problem: Problem) -> float:
     rows, widths = _rows(geometry), target.ROW_TILES[host.name].vectors
     columns = cheapest_widths(-(-geometry.m // host.lanes(problem.dtype)), widths)
     tiles = -(-geometry.positions // rows)
-    return tiles * sum((rows + 0.5) * width + 0.5 for width in columns)
+    return tiles * sum(_cost(rows) * width + 0.5 for width in columns)
 
 
 def _theirs(problem: Problem) -> float:

@@ -150,16 +150,19 @@ def threads_now(problem: Problem, threads: int) -> int:
     return hands(problem.flops, WAKE_FLOPS, most_threads(problem, threads))
 
 
-def issued_vectors(problem: Problem) -> float:
-    """Return how many vectors are multiplied for one term of all sums of a group."""
+def issued_vectors(problem: Problem, step: int = 1) -> float:
+    """Return how many vectors are multiplied for one term of all sums of a group.
+
+    With a step, output channels have so many rows of a tile.
+    """
     from fastconv.kernels import target
 
     geometry, image = problem.conv, Image(problem.conv.axes)
-    tile = target.tile_for(problem.dtype, geometry.m)
+    tile = target.tile_for(problem.dtype, geometry.m, step)
     flat = (math.prod(image.rows) - 1) * image.row + geometry.axes[-1].out
     vectors = -(-flat // target.host().lanes(problem.dtype))
     cost = sum(max(width, 1.9) + 0.1 for width in cheapest_widths(vectors, tile.vectors))
-    return -(-geometry.m // tile.rows) * tile.rows * cost
+    return -(-geometry.m * step // tile.rows) * tile.rows * cost
 
 
 @dataclass(frozen=True)

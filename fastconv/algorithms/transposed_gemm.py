@@ -17,16 +17,19 @@ import numpy as np
 
 from fastconv import memory
 from fastconv.activations import activate
-from fastconv.algorithms.algorithm import Inputs, Outputs, Packed
+from fastconv.algorithms.algorithm import Inputs, Outputs, Packed, PackedPhases
+from fastconv.algorithms.channel_vectors import FEWEST_TERMS, issued_columns
 from fastconv.algorithms.implicit_gemm import (
     CHUNK_BYTES,
     MOST_AXES,
     STREAM_BYTES,
     Engine,
     engine_of,
+    issued_vectors,
     threads_now,
 )
 from fastconv.algorithms.numba_here import refusal
+from fastconv.algorithms.turned_forward import TURNED_WINOGRADS, forward_phases
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis, ConvGeometry
 from fastconv.kernels.pool import share
@@ -39,6 +42,8 @@ STEPS = (2, 4)
 """Strides that rows of a tile are divided by."""
 FEWEST_POSITIONS = 8
 """Positions of a plane below which vectors would be all but empty."""
+SHORT_ROWS_COST = 1.2
+"""Times the vectors of all phases, one by one, up to which to write a row once saves more."""
 FUSED = (None, "relu", "relu6", "leaky_relu")
 
 
@@ -68,6 +73,22 @@ class TransposedGemm:
             return f"{problem.activation} is not applied in registers"
         if conv.positions < FEWEST_POSITIONS:
             return f"{conv.positions} positions would leave vectors all but empty"
+        return None
+
+    def declines_packed(self, problem: Problem, precision: str) -> str | None:
+        """Return which way takes less time where weights are packed already.
+
+        Phases of the last axis that are solved one by one have no position in common beyond a row,
+        and may be transformed.
+        """
+        for algorithm in TURNED_WINOGRADS:
+            accepts = algorithm.rejects(problem) is None
+            if accepts and algorithm.declines(problem, precision) is None:
+                return f"{algorithm.name} takes less time"
+        ours = sum(phase.vectors for phase in _phases(problem))
+        theirs = sum(map(_one_by_one, forward_phases(problem)))
+        if ours > SHORT_ROWS_COST * theirs:
+            return f"phase by phase it takes {theirs / ours:.2f} of the time"
         return None
 
     def fuses_activation(self, problem: Problem) -> bool:
@@ -100,8 +121,11 @@ class TransposedGemm:
             phase.pack(_turned(weight, problem.conv), *whole, parts[-1], 1)
         panels = np.concatenate(parts) if parts else np.empty(0, problem.dtype)
         flat = np.zeros(problem.conv.channels, problem.dtype) if bias is None else ready(bias)
+        biases = tuple(
+            Packed(weight, flat, phase.bias(flat, problem), ()) for phase in _phases(problem)
+        )
         rows = tuple(phase.engine.rows for phase in _phases(problem))
-        return Packed(weight, panels, flat, key=(problem.dtype, rows))
+        return PackedPhases(weight, panels, flat, (problem.dtype, rows), biases)
 
     def run(
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
@@ -119,11 +143,13 @@ class TransposedGemm:
             samples = conv.batch
         threads = threads_now(problem, threads)
         flat, per_sample = gx.reshape(-1), conv.channels * conv.plane
-        biases = [phase.bias(bias, problem) for phase in phases]
+        if isinstance(w, PackedPhases):
+            biases = [packed.bias for packed in w.phases if packed is not None]
+        else:
+            biases = [phase.bias(bias, problem) for phase in phases]
         # phases whose images are of one size share them
-        readers = {
-            phase.engine.image.sizes: phase.engine.reader(gy, samples, threads) for phase in phases
-        }
+        engines = {phase.engine.image.sizes: phase.engine for phase in phases}
+        readers = {sizes: engine.reader(gy, samples, threads) for sizes, engine in engines.items()}
         for start in range(0, conv.batch, samples):
             count = min(samples, conv.batch - start)
             part = gy[start : start + count]
@@ -141,11 +167,17 @@ class _Phase:
 
     engine: Engine
     taps: tuple[slice, ...]
+    forward: Problem
 
     @property
     def elements(self) -> int:
         """Elements of the packed weights of a panel."""
         return self.engine.panel_elements
+
+    @property
+    def vectors(self) -> float:
+        """Vectors multiplied for a group of one sample."""
+        return issued_vectors(self.forward, self.engine.step) * self.engine.geometry.k
 
     @property
     def sample(self) -> int:
@@ -211,19 +243,36 @@ def _phase(problem: Problem, outer: tuple[PhaseAxis, ...]) -> _Phase:
     target = Target(last.size, step, lowest * step - last.before, rows_of(conv.sizes, outer))
     slices = (*(phase.tap_slice for phase in outer), slice(None))
     streams = conv.batch * conv.channels * conv.plane * problem.dtype.itemsize >= STREAM_BYTES
-    return _Phase(engine_of(forward, target, conv.plane, streams), slices)
+    return _Phase(engine_of(forward, target, conv.plane, streams), slices, forward)
+
+
+def _one_by_one(phase: Problem) -> float:
+    """Return the vectors multiplied for a group of one sample of a phase that is solved alone."""
+    issued = issued_vectors(phase)
+    if phase.conv.k >= FEWEST_TERMS:
+        issued = min(issued, issued_columns(phase))
+    return issued * phase.conv.k
 
 
 def _fill_untouched(problem: Problem, gx: Array, bias: Array | None) -> None:
     """Write what a sum without terms is, the bias, to phases without taps."""
-    for axes in itertools.product(*map(phase_axes, problem.conv.axes[:-1])):
-        if not all(axis.axis for axis in axes):
-            ones = (1,) * problem.conv.rank
-            value = np.zeros(problem.conv.channels, gx.dtype) if bias is None else bias.copy()
-            if problem.activation is not None:
-                activate(problem.activation, value)
-            elements = (axis.elements for axis in axes)
-            gx[(slice(None), slice(None), *elements)] = value.reshape(-1, *ones)
+    for elements in _untouched(problem):
+        ones = (1,) * problem.conv.rank
+        value = np.zeros(problem.conv.channels, gx.dtype) if bias is None else bias.copy()
+        if problem.activation is not None:
+            activate(problem.activation, value)
+        gx[(slice(None), slice(None), *elements)] = value.reshape(-1, *ones)
+
+
+@lru_cache(maxsize=512)
+def _untouched(problem: Problem) -> tuple[tuple[slice, ...], ...]:
+    """Return the elements, along all axes but the last, of the phases without taps."""
+    outer = itertools.product(*map(phase_axes, problem.conv.axes[:-1]))
+    return tuple(
+        tuple(axis.elements for axis in axes)
+        for axes in outer
+        if not all(axis.axis for axis in axes)
+    )
 
 
 def _chunk(problem: Problem) -> tuple[int, int]:

@@ -6,15 +6,18 @@ the input, written to elements a stride apart. No zeros are put in between, so n
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from fastconv import memory
 from fastconv.activations import activate
-from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs
+from fastconv.algorithms.algorithm import Algorithm, Inputs, Outputs, Packed, PackedPhases
+from fastconv.algorithms.winograd import WINOGRADS
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis, ConvGeometry
 from fastconv.kernels.pool import share
@@ -87,6 +90,20 @@ class TurnedForward:
                     needed = max(needed, own + inner)
         return needed
 
+    def pack(self, problem: Problem, weight: Array, bias: Array | None) -> Packed:
+        """Return what the phases' algorithms read, to be used by any number of runs."""
+        turned = _turned(weight, problem.conv)
+        flat = np.zeros(problem.conv.channels, problem.dtype) if bias is None else ready(bias)
+        found, keys = [], []
+        for phase in _phases(problem):
+            packed = None
+            if phase.forward is not None:
+                solver: Any = self._solver(phase.forward)
+                packed = solver.pack(phase.forward, _weight(turned, phase), flat)
+                keys.append((tuple(axis.taps for axis in phase.axes), solver.name, packed.key))
+            found.append(packed)
+        return PackedPhases(weight, flat, flat, (problem.dtype, *keys), tuple(found))
+
     def run(
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
@@ -96,13 +113,17 @@ class TurnedForward:
         if not problem.conv.batch or w is None or gy is None:
             return
         bias = rest[0] if rest else None
-        turned = _turned(w, problem.conv)
+        weights: Callable[[_Phase], Any]
+        if isinstance(w, PackedPhases):
+            bias, weights = w.bias, dict(zip(_phases(problem), w.phases, strict=True)).__getitem__
+        else:
+            weights = partial(_weight, _turned(w, problem.conv))
         for phases in _together(problem):
             samples = self._samples(phases, limit)
             left = limit - self._copied(phases, samples)
             for start in range(0, problem.conv.batch, samples):
                 part = slice(start, min(start + samples, problem.conv.batch))
-                arrays = (gy[part], turned, bias)
+                arrays = (gy[part], weights, bias)
                 if len(phases) == 1:
                     self._solve(phases[0], arrays, gx[part], left, threads)
                 else:
@@ -142,14 +163,13 @@ class TurnedForward:
     def _solve_into(
         self, phase: "_Phase", inputs: Inputs, y: Array, limit: int, threads: int
     ) -> None:
-        gy, turned, bias = inputs
+        gy, weights, bias = inputs
         if phase.forward is None:
             return
         solver, forward = self._solver(phase.forward), _with_batch(phase.forward, gy.shape[0])
         last = _layout(solver) == "channels_last"
-        weight = turned[(slice(None), slice(None), slice(None), *phase.taps)]
         x = _channels_last(gy) if last else gy
-        solver.run(forward, (x, weight, bias), (y,), limit, threads)
+        solver.run(forward, (x, weights(phase), bias), (y,), limit, threads)
 
     def _samples(self, phases: tuple["_Phase", ...], limit: int) -> int:
         """Return how many samples are solved at a time."""
@@ -171,8 +191,7 @@ class TurnedForward:
 
     def solvers(self, problem: Problem) -> tuple[str, ...]:
         """Return the names of the algorithms that solve the phases."""
-        found = (phase.forward for phase in _phases(problem))
-        return tuple(self._solver(forward).name for forward in found if forward is not None)
+        return tuple(self._solver(forward).name for forward in forward_phases(problem))
 
     def _solver(self, forward: Problem) -> Algorithm:
         solver = _solver(forward, self._forward)
@@ -211,6 +230,11 @@ def _phases(problem: Problem) -> tuple[_Phase, ...]:
         _Phase(axes, _forward(problem, axes), conv.batch, activation)
         for axes in itertools.product(*map(phase_axes, conv.axes))
     )
+
+
+def forward_phases(problem: Problem) -> list[Problem]:
+    """Return the forward problems of the phases that have taps."""
+    return [phase.forward for phase in _phases(problem) if phase.forward is not None]
 
 
 @lru_cache(maxsize=512)
@@ -261,6 +285,11 @@ def _turned(w: Array, conv: ConvGeometry) -> Array:
     return ready(w).reshape(conv.groups, conv.m, *w.shape[1:]).swapaxes(1, 2)
 
 
+def _weight(turned: Array, phase: _Phase) -> Array:
+    """View the taps of a phase."""
+    return turned[(slice(None), slice(None), slice(None), *phase.taps)]
+
+
 def _layout(algorithm: Algorithm) -> str:
     return getattr(algorithm, "layout", "channels_first")
 
@@ -281,3 +310,8 @@ def _fill(target: Array, bias: Array | None, activation: str | None) -> None:
     if activation is not None:
         activate(activation, value)
     target[...] = value.reshape(channels, *(1,) * (target.ndim - 2))
+
+
+TURNED_WINOGRADS = tuple(
+    TurnedForward((each,), f"turned_{each.name}", exact=False) for each in WINOGRADS
+)

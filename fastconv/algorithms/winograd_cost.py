@@ -31,7 +31,7 @@ CALL_COST = 60_000.0
 LARGE_ERRORS_COST = {6: 1.1}
 """Times the cost, by outputs: errors five times as large must pay."""
 FEWEST_TILES = 8
-PRECISE = {1: 1, 3: 3, 5: 2}
+PRECISE = {1: 1, 2: 4, 3: 3, 5: 2}
 """Outputs by taps up to which errors stay within what precision high promises."""
 
 

@@ -105,8 +105,9 @@ class ChannelTile(Sums):
     def _term(self, shift, w, running):
         """Add one rank-1 update: `rows` broadcasts times `vectors` vectors of weights."""
         builder, vectors, lanes = self.builder, self.vectors, self.shape.lanes
-        ahead = constant(PREFETCH_BYTES // self.shape.dtype.itemsize)
-        vectors.prefetch(builder.gep(w, [ahead]))
+        ahead = PREFETCH_BYTES // self.shape.dtype.itemsize
+        for j in range(self.shape.vectors):
+            vectors.prefetch(builder.gep(w, [constant(ahead + j * lanes)]))
         weights = [
             vectors.load(builder.gep(w, [constant(j * lanes)])) for j in range(self.shape.vectors)
         ]

@@ -44,11 +44,13 @@ def phase_splitter(dtype_name: str):
                 pd, ph, pw = phases[number, 0], phases[number, 1], phases[number, 2]
                 start = (plane * phases.shape[0] + number) * phase_size
                 for d in range(pd, sizes[0], stride[0]):
-                    for h in range(ph, height, stride[1]):
-                        source = ((plane * sizes[0] + d) * height + h) * width + pw
-                        row = d // stride[0] * inner[1] + h // stride[1]
-                        target = np.uint64(start + row * inner[2])
-                        copy_row(x, np.uint64(source), image, target, width - pw, stride[2])
+                    source = np.uint64(((plane * sizes[0] + d) * height + ph) * width + pw)
+                    target = np.uint64(start)
+                    for _ in range(ph, height, stride[1]):
+                        copy_row(x, source, image, target, width - pw, stride[2])
+                        source += np.uint64(stride[1] * width)
+                        target += np.uint64(inner[2])
+                    start += inner[1] * inner[2]
 
     return shared(split_phases, f"{host().name}-{dtype_name}")
 

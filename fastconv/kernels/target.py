@@ -66,8 +66,8 @@ ROW_TILES = {
 """The tiles of channels-last arrays: rows of positions by vectors of channels."""
 
 
-CHANNEL_TILE_ROWS = {"avx512": (8, 7), "avx2": (4,), "portable": (4,)}
-"""Positions of a tile of `kernels.channel_tile`, preferred first."""
+CHANNEL_TILE_ROWS = {"avx512": (8, 7, 1), "avx2": (4, 1), "portable": (4, 1)}
+"""Positions of a tile of `kernels.channel_tile`, preferred first where they take as long."""
 
 MATRIX_TILES = {
     "avx512": (Tile(1, (24, 4, 1)), Tile(4, (6, 2, 1))),

@@ -167,10 +167,10 @@ class PreparedCall(ABC):
 
     def _new(self, problem: Problem, batched: bool) -> _Ready:
         if self._algorithm is None:
-            plan = plan_for(problem)
+            plan = plan_for(problem, packed=True)
         else:
             with settings(algorithm=self._algorithm):
-                plan = plan_for(problem)
+                plan = plan_for(problem, packed=True)
         w, b = (
             None if array is None else array.astype(problem.dtype, copy=False)
             for array in self._own

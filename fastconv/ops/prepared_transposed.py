@@ -162,6 +162,11 @@ def prepare_conv_transpose(
     ShapeError, ParameterError, DtypeError
         If the arguments do not fit each other or make no sense.
 
+    Notes
+    -----
+    As a weight is packed only once, Winograd's transforms of it cost nothing more: results may
+    differ from those of `conv_transpose2d` by rounding.
+
     Examples
     --------
     >>> import fastconv as F, numpy as np

@@ -23,10 +23,11 @@ INDEX_BYTES = 8
 """Of an index into a plane."""
 
 
-def plan_for(problem: Problem) -> Plan:
+def plan_for(problem: Problem, packed: bool = False) -> Plan:
     """Return the plan of a problem under the settings in force.
 
-    Where these ask for it, and nobody has before, algorithms are measured first.
+    It may be another where weights are packed before, so that no call pays for it. Where the
+    settings ask for it, and nobody has before, algorithms are measured first.
 
     Raises
     ------
@@ -36,15 +37,16 @@ def plan_for(problem: Problem) -> Plan:
     settings = current_settings()
     if settings.plan == "measure" and settings.algorithm is None:
         measure_once(problem, settings)
-    return _plan(problem, settings)
+    # without an argument more plans are cached as those are that were measured
+    return _plan(problem, settings, True) if packed else _plan(problem, settings)
 
 
 @lru_cache(maxsize=4096)
-def _plan(problem: Problem, settings: Settings) -> Plan:
+def _plan(problem: Problem, settings: Settings, packed: bool = False) -> Plan:
     candidates: list[Algorithm] = []
     refusals: dict[str, str] = {}
     for algorithm in ALGORITHMS:
-        reason = _refusal(algorithm, problem, settings)
+        reason = _refusal(algorithm, problem, settings, packed)
         if reason is None:
             candidates.append(algorithm)
         else:
@@ -144,14 +146,16 @@ def measurable(problem: Problem, settings: Settings) -> list[str]:
     return [algorithm.name for algorithm in accepted]
 
 
-def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str | None:
+def _refusal(
+    algorithm: Algorithm, problem: Problem, settings: Settings, packed: bool = False
+) -> str | None:
     if settings.algorithm not in (None, algorithm.name):
         return f"settings ask for {settings.algorithm}"
     if problem.empty:
         return None if algorithm.name == NAIVE else "there is nothing to compute"
     if not settings.compiled and (getattr(algorithm, "compiled", False) or algorithm.name == NAIVE):
         return "settings ask for NumPy alone"
-    reason = algorithm.rejects(problem.on_padded) or _declined(algorithm, problem, settings)
+    reason = algorithm.rejects(problem.on_padded) or _declined(algorithm, problem, settings, packed)
     if reason is not None:
         return reason
     limit = settings.max_scratch_bytes
@@ -163,9 +167,13 @@ def _refusal(algorithm: Algorithm, problem: Problem, settings: Settings) -> str 
     return None
 
 
-def _declined(algorithm: Algorithm, problem: Problem, settings: Settings) -> str | None:
+def _declined(
+    algorithm: Algorithm, problem: Problem, settings: Settings, packed: bool
+) -> str | None:
     """Return why an algorithm is not taken by itself, though it would be if it were asked for."""
     declines = getattr(algorithm, "declines", None)
+    if packed:
+        declines = getattr(algorithm, "declines_packed", declines)
     if declines is None or settings.algorithm is not None:
         return None
     reason: str | None = declines(problem.on_padded, settings.precision)

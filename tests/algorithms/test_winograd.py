@@ -31,6 +31,7 @@ OTHERS = {
     "conv forward x=2x9x13x12 w=20x9x3x3 p=1 float64": "winograd_2",
     "conv forward x=3x20x50 w=33x20x3 p=1 float32": "winograd_4",
     "conv forward x=2x20x21x19 w=33x20x5x5 p=2 float32": "winograd_2",
+    "conv forward x=2x20x14x12 w=17x20x2x2 p=1:0 float32": "winograd_4",
     "conv forward x=2x16x6x18 w=17x16x3x1 p=1x0 float32": "winograd_3",
 }
 EACH_LINE = pytest.mark.parametrize("line", LINES)

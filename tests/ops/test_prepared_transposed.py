@@ -9,6 +9,7 @@ import pytest
 
 import fastconv as F
 from fastconv import DtypeError, ParameterError, PlanError, ShapeError, reference
+from fastconv.plan import plan_for
 from tests.helpers import ints, same
 
 TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -74,7 +75,8 @@ def test_an_output_size_may_be_asked_for():
 def test_it_packs_once(case, monkeypatch):
     shape, weight, place = CASES[case]
     x, w = ints(*shape, dtype="f4"), ints(*weight, dtype="f4")
-    chosen = type(F.explain("conv_transpose2d", shape, weight, None, *place).chosen)
+    problem = F.explain("conv_transpose2d", shape, weight, None, *place).problem
+    chosen = type(plan_for(problem, packed=True).chosen)
     packed, pack = [], chosen.pack
 
     def counted(self, *arguments):
@@ -92,6 +94,47 @@ def test_it_packs_once(case, monkeypatch):
     with F.settings(threads=1):
         layer(x)
     assert len(layer._packed) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "weight", "plain", "packed"),
+    [
+        ((1, 512, 8, 8), (512, 256, 4, 4), "transposed_gemm", "turned_winograd"),
+        ((1, 1024, 4, 4), (1024, 512, 4, 4), "transposed_gemm", "turned_forward"),
+        ((1, 128, 32, 32), (128, 3, 4, 4), "transposed_gemm", "transposed_gemm"),
+        ((1, 256, 64, 64), (256, 128, 2, 2), "transposed_gemm", "transposed_gemm"),
+        ((1, 100, 1, 1), (100, 1024, 4, 4), "dense", "dense"),
+    ],
+)
+def test_another_way_may_be_taken_where_packing_costs_nothing(shape, weight, plain, packed):
+    place = (2, 1) if weight[-1] == 4 and shape[-1] > 1 else (weight[-1],)
+    plan = F.explain("conv_transpose2d", shape, weight, None, *place)
+    assert plan.algorithm == plain
+    found = plan_for(plan.problem, packed=True)
+    assert found.algorithm.startswith(packed)
+    if packed != plain:
+        assert "of the time" in found.refusals[plain] or "less time" in found.refusals[plain]
+
+
+@pytest.mark.parametrize("name", ["turned_winograd_2", "turned_forward"])
+def test_phases_are_packed(name):
+    """The same bits in every batch and on every number of threads, and NaN where it belongs."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 17, 9, 8)).astype("f4")
+    w, b = (rng.standard_normal(s).astype("f4") for s in ((17, 18, 4, 4), (18,)))
+    x[1, 5, 4, 3] = np.nan
+    layer = F.prepare_conv_transpose(w, b, 2, 1, activation="relu")
+    wide = (a.astype(float) for a in (x, w, b))
+    precise = F.conv_transpose2d(*wide, 2, 1, activation="relu", algorithm="im2col_gemm")
+    with F.settings(algorithm=name):
+        y = layer(x)
+        same(np.isnan(y), np.isnan(precise))
+        assert np.nanmax(np.abs(y - precise)) < 2e-6 * np.nanmax(precise)
+        same(layer(x[2:]), y[2:])
+        with F.settings(threads=2):
+            same(layer(x), y)
+        assert len(layer._packed) == 1
+        same(y, F.conv_transpose2d(x, w, b, 2, 1, activation="relu"))
 
 
 def test_many_and_few_samples_are_packed_apart():
