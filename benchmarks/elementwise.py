@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def cases() -> list[Case]:
     """Return all calls, with their data."""
     rng = np.random.default_rng(0)
     found: list[Case] = []
+    shape: tuple[int, ...]
     for shape in ((1, 64, 28, 28), (8, 64, 56, 56)):
         found += [*_affine(rng, shape), *_activations(rng, shape)]
     for shape in ((8, 64, 28, 28), (32, 128, 28, 28)):
@@ -119,14 +121,14 @@ def _activations(rng: np.random.Generator, shape: tuple[int, ...]) -> list[Case]
         found += [
             Case(
                 *(f"`affine` with {name}", shape),
-                own=lambda name=name: F.affine(x, activation=name),
+                own=partial(F.affine, x, activation=name),
                 torch=forward,
                 onnx=(node, {}, {}),
                 x=x,
             ),
             Case(
                 *(f"`activation_backward` of {name}", shape),
-                own=lambda name=name, y=y: F.activation_backward(gy, y, name),
+                own=partial(F.activation_backward, gy, y, name),
                 torch=backward,
             ),
         ]
@@ -198,14 +200,14 @@ def _softmax(rng: np.random.Generator, shape: tuple[int, ...], dim: int) -> list
         found += [
             Case(
                 *(f"`{name}` along {dim}", shape),
-                own=lambda forward=forward: forward(x, dim),
+                own=partial(forward, x, dim),
                 torch=torch_forward,
                 onnx=(node, {"axis": dim}, {}),
                 x=x,
             ),
             Case(
                 *(f"`{name}_backward` along {dim}", shape),
-                own=lambda back=back, y=y: back(gy, y, dim),
+                own=partial(back, gy, y, dim),
                 torch=torch_backward,
             ),
         ]
@@ -277,7 +279,8 @@ def _torch_call(make: Callable[[Any], Call], threads: int) -> Call:
 def table(content: Record) -> str:
     """Return the README's table."""
     head = ["function", "shape", f"{OWN} ms", f"{TORCH} ms", f"{ONNX} ms", "1 thread", "2 threads"]
-    rows, ratios = [], {str(threads): [] for threads in THREADS}
+    rows: list[list[str]] = []
+    ratios: dict[str, list[float | None]] = {str(threads): [] for threads in THREADS}
     for record in content["rows"]:
         seconds = record["seconds"]
         for threads, found in ratios.items():
@@ -286,11 +289,10 @@ def table(content: Record) -> str:
         times = [f"{one[name] * 1e3:.3g}" if name in one else "" for name in (OWN, TORCH, ONNX)]
         shape = "x".join(map(str, record["shape"]))
         rows.append([record["name"], shape, *times, *(_times(r[-1]) for r in ratios.values())])
-    for words, summary in (("geometric mean", geometric_mean), ("least", min)):
-        found = [[r for r in each if r] for each in ratios.values()]
-        rows.append(
-            [f"**{words}**", *[""] * 4, *(_times(summary(r) if r else None) for r in found)]
-        )
+    known = [[ratio for ratio in each if ratio] for each in ratios.values()]
+    means = [_times(geometric_mean(each) if each else None) for each in known]
+    rows.append(["**geometric mean**", *[""] * 4, *means])
+    rows.append(["**least**", *[""] * 4, *(_times(min(each, default=None)) for each in known)])
     rule = ["---", "---", *["---:"] * (len(head) - 2)]
     text = "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
     machine = content["machine"]

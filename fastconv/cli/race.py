@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,7 +204,7 @@ def _take_turns(calls: dict[str, Call], best: dict[str, float], seconds: float) 
                 del left[name]
 
 
-def turn(call: Call, expected: float) -> tuple[float, float]:
+def turn(call: Callable[[], object], expected: float) -> tuple[float, float]:
     """Call for some milliseconds; return the time of all calls and the least of one.
 
     The first call wakes threads and brings data to the caches; it only counts where it is so long
