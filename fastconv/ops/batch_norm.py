@@ -1,5 +1,6 @@
 """Batch normalisation (Ioffe & Szegedy 2015) with what follows it, and its gradients."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,9 +10,10 @@ from fastconv import activations, memory, parameters
 from fastconv.dtypes import Array, ready
 from fastconv.errors import DtypeError, ParameterError, ShapeError
 from fastconv.kernels.pool import share
-from fastconv.ops import between
+from fastconv.ops import between, repeated
 from fastconv.ops.affine import solve_affine
 from fastconv.ops.call import check_shape
+from fastconv.ops.repeated import Settled
 from fastconv.parameters import Ints
 
 SOME = 16
@@ -91,34 +93,78 @@ def batch_norm(
     >>> mean, var
     (array([ 2., 20.]), array([  2., 200.]))
     """
+    words = (eps, activation, layout)
+    if not parameters.flag("training", training):
+        given = (input, running_mean, running_var, weight, bias, residual)
+        return repeated.call(_settle, given, words)
+    fill, arrays, shape = _prepared(input, weight, bias, residual, *words)
+    running = [
+        _running(name, value, shape[1])
+        for name, value in (("running_mean", running_mean), ("running_var", running_var))
+    ]
+    share_of_batch = parameters.real("momentum", momentum)
+    mean, variance, count = _statistics(shape, arrays[0], "input")
+    unbiased = variance * (count / max(1, count - 1))
+    for target, found in zip(running, (mean, unbiased), strict=True):
+        if target is not None and count:
+            target += (share_of_batch * (found - target)).astype(target.dtype)
+    return fill(mean, variance, *arrays)
+
+
+def _settle(
+    input: npt.ArrayLike,
+    running_mean: npt.ArrayLike | None,
+    running_var: npt.ArrayLike | None,
+    weight: npt.ArrayLike | None,
+    bias: npt.ArrayLike | None,
+    residual: npt.ArrayLike | None,
+    *words: Any,
+) -> Settled[Array]:
+    """Settle a normalisation by statistics that are given."""
+    fill, (x, w, b, more), shape = _prepared(input, weight, bias, residual, *words)
+    mean, variance = _given_statistics(running_mean, running_var, shape[1])
+
+    def solve(
+        x: Array, mean: Array, variance: Array, w: Array | None, b: Array | None, more: Array | None
+    ) -> Array:
+        return fill(mean, variance, ready(x), w, b, None if more is None else ready(more))
+
+    return solve, (x, mean, variance, w, b, more)
+
+
+def _prepared(
+    input: npt.ArrayLike,
+    weight: npt.ArrayLike | None,
+    bias: npt.ArrayLike | None,
+    residual: npt.ArrayLike | None,
+    eps: float,
+    activation: str | None,
+    layout: str,
+) -> tuple[Callable[..., Array], tuple[Any, ...], Ints]:
+    """Return what normalises by a mean and a variance, its other arrays, and (N, C, L)."""
     x, more = between.floats(input=input, residual=residual)
     shape = between.planes(x.shape, layout)
     if more is not None:
         check_shape("residual", more.shape, x.shape, "as the input")
     name = activations.checked(activation)
     given = {"weight": weight, "bias": bias}
-    w, b = (_numbers(name, value, shape[1]) for name, value in given.items())
-    eps = _checked_eps(eps)
-    if parameters.flag("training", training):
-        running = [
-            _running(name, value, shape[1])
-            for name, value in (("running_mean", running_mean), ("running_var", running_var))
-        ]
-        share_of_batch = parameters.real("momentum", momentum)
-        mean, variance, count = _statistics(shape, x, "input")
-        unbiased = variance * (count / max(1, count - 1))
-        for target, found in zip(running, (mean, unbiased), strict=True):
-            if target is not None and count:
-                target += (share_of_batch * (found - target)).astype(target.dtype)
-    else:
-        mean, variance = _given_statistics(running_mean, running_var, shape[1])
-    scale = (1.0 if w is None else w) / np.sqrt(variance + eps)
-    shift = (0.0 if b is None else b) - mean * scale
-    y = memory.empty(x.shape, x.dtype)
-    dtype = between.working(x.dtype)
-    numbers = (scale.astype(dtype), shift.astype(dtype), np.ones(shape[1], dtype))
-    solve_affine(shape, x, more, y, numbers, name)
-    return y
+    w, b = (_per_channel(name, value, shape[1]) for name, value in given.items())
+    eps, dtype = _checked_eps(eps), between.working(x.dtype)
+    allocate, ones = memory.allocator(x.shape, x.dtype), np.ones(shape[1], dtype)
+
+    @np.errstate(all="ignore")
+    def fill(
+        mean: Array, variance: Array, x: Array, w: Array | None, b: Array | None, more: Array | None
+    ) -> Array:
+        y = allocate()
+        inverse = 1 / np.sqrt(variance.astype(np.float64) + eps)
+        scale = inverse if w is None else w.astype(np.float64) * inverse
+        shift = (0.0 if b is None else b.astype(np.float64)) - mean.astype(np.float64) * scale
+        numbers = (scale.astype(dtype), shift.astype(dtype), ones)
+        solve_affine(shape, x, more, y, numbers, name)
+        return y
+
+    return fill, (x, w, b, more), shape
 
 
 @np.errstate(all="ignore")
@@ -187,8 +233,10 @@ def gradients_with(
     gy, x = between.floats(grad_output=grad_output, input=input)
     shape = between.planes(x.shape, layout)
     check_shape("grad_output", gy.shape, x.shape, "as the input")
-    w, eps = _numbers("weight", weight, shape[1]), _checked_eps(eps)
-    mean, variance = _given_statistics(mean, variance, shape[1])
+    w, eps = _per_channel("weight", weight, shape[1]), _checked_eps(eps)
+    w = None if w is None else w.astype(np.float64)
+    given = _given_statistics(mean, variance, shape[1])
+    mean, variance = (array.astype(np.float64) for array in given)
     count = max(1, x.size // max(1, shape[1]))
     inverse = 1 / np.sqrt(variance + eps)
     total, products = _moments(shape, gy, x, mean)
@@ -221,19 +269,19 @@ def _checked_eps(value: float) -> float:
     return found
 
 
-def _numbers(name: str, value: npt.ArrayLike | None, channels: int) -> Array | None:
-    """Return one float64 for every channel, or None."""
+def _per_channel(name: str, value: npt.ArrayLike | None, channels: int) -> Array | None:
+    """Return floats, one for every channel, or None."""
     if value is None:
         return None
+    array: Array
     (array,) = between.floats(**{name: value})
     check_shape(name, array.shape, (channels,), "with one element for every channel")
-    wide: Array = array.astype(np.float64)
-    return wide
+    return array
 
 
 def _given_statistics(mean: Any, variance: Any, channels: int) -> tuple[Array, Array]:
     found = [
-        _numbers(name, value, channels)
+        _per_channel(name, value, channels)
         for name, value in (("running_mean", mean), ("running_var", variance))
     ]
     if found[0] is None or found[1] is None:

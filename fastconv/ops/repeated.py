@@ -17,7 +17,7 @@ from fastconv.plan import current_settings, when_plans_change
 MOST_CALLS = 1024
 PLAIN = {int, str, bool, type(None)}
 """Types of words that mean the same where they are equal and of one type: `True` and `1.0` equal 1,
-and `-0.0` equals 0.0. So do tuples of such integers and names."""
+and `-0.0` equals 0.0. So do other floats, and tuples of such integers and names."""
 NESTED = {int, str}
 
 Result = TypeVar("Result")
@@ -79,6 +79,10 @@ def _nested(word: tuple[Any, ...]) -> bool:
     return all(_nested(item) if type(item) is tuple else type(item) in NESTED for item in word)
 
 
+def _means_one_thing(word: Any) -> bool:
+    return type(word) in PLAIN or type(word) is tuple or (type(word) is float and word != 0)
+
+
 def _keep(
     key: Any,
     words: tuple[Any, ...],
@@ -87,7 +91,7 @@ def _keep(
     solve: Callable[..., Any],
 ) -> None:
     """Remember what solves a call whose arrays were used as they were given."""
-    if not all(type(word) in PLAIN or type(word) is tuple for word in words):
+    if not all(map(_means_one_thing, words)):
         return
     if any(one is not other for one, other in zip(arrays, used, strict=True)):
         return

@@ -106,6 +106,10 @@ def test_other_arrays_are_another_call():
 FLOATS = {
     "affine": (lambda x, b: F.affine(x, None, b, activation="relu"), (X, ints(3))),
     "activation_backward": (lambda gy, y: F.activation_backward(gy, y, "tanh"), (X, 2 * X)),
+    "batch_norm": (
+        lambda x, m, v, w, b: F.batch_norm(x, m, v * v, w, b, residual=x + 1),
+        (X, *(ints(3, seed=seed) for seed in range(4))),
+    ),
     "softmax": (lambda x: F.softmax(x, 1), (X,)),
     "log_softmax": (lambda x: F.log_softmax(x, -1), (X,)),
     "softmax_backward": (lambda gy, y: F.softmax_backward(gy, y, 2), (X, X + 1)),
