@@ -122,6 +122,7 @@ def report(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     printed = python(
         f"LINES, INEXACT = {LINES!r}, {INEXACT!r}\n{PROGRAM}",
+        timeout=400,  # a minute of compiling, on a machine that has nothing else to do
         NUMBA_CPU_NAME=name,
         NUMBA_CPU_FEATURES=features,
         FASTCONV_CACHE_DIR=str(folder),
