@@ -7,15 +7,18 @@ any number of them.
 import math
 from typing import Any
 
+import numpy as np
+
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.algorithms.numba_here import uncompiled
 from fastconv.dtypes import ready
-from fastconv.kernels.pool import cores, share
+from fastconv.kernels.pool import cores, hands, share
+from fastconv.planes import check_places
 from fastconv.problem import Problem
 
 OPERATIONS = ("scatter", "unpool", "gather")
-SERIAL_VALUES = 2**14
-"""Values and elements of planes below which handing work over costs more than it saves."""
+WORTH = 2**16
+"""Values and elements of planes that are worth waking a thread for."""
 
 
 class PlanePlaces:
@@ -25,6 +28,7 @@ class PlanePlaces:
     exact = True
     uses_blas = False
     compiled = True
+    checks_places = True
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept float32 and float64, channels first."""
@@ -39,7 +43,13 @@ class PlanePlaces:
     def run(
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
-        """Share the planes between threads."""
+        """Share the planes between threads.
+
+        Raises
+        ------
+        ParameterError
+            If an index lies outside of its plane, and is not -1; what the result is then is open.
+        """
         geometry = problem.scatter
         planes = geometry.batch * geometry.channels
         out, size = math.prod(geometry.out), math.prod(geometry.sizes)
@@ -47,9 +57,12 @@ class PlanePlaces:
         moves = (
             (result, indices, first) if problem.operation == "gather" else (first, indices, result)
         )
-        small = planes * (out + size) < SERIAL_VALUES
-        most = 1 if small else min(threads, cores(), max(1, planes))
-        share(_loops(problem.operation), (*moves, out, size), planes, most)
+        outside = np.zeros(1, np.int64)
+        most = 1 if threads == 1 else max(1, min(threads, cores(), planes))
+        most = hands(planes * (out + size), WORTH, most)
+        share(_loops(problem.operation), (*moves, outside, out, size), planes, most)
+        if outside[0]:
+            check_places(indices, size)
 
 
 def _loops(operation: str) -> Any:

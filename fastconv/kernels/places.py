@@ -1,7 +1,8 @@
 """Values moved to and from flat places of planes: the loops of max pools' gradients and unpooling.
 
 What a thread computes is a range of planes, so no two threads write to one place, and sums are
-added in the order of the values. A place outside of its plane, as -1, is none.
+added in the order of the values. The place -1 is none. So is any other outside of its plane, but
+then the first of `outside`, an array of integers, becomes 1.
 """
 
 import functools
@@ -24,7 +25,7 @@ def unpool_loops():
 
 
 def _placing(name: str, adds: bool):
-    def place_values(values, indices, planes, out, size, first_plane, last_plane):
+    def place_values(values, indices, planes, outside, out, size, first_plane, last_plane):
         size, out, zero = np.uint64(size), np.uint64(out), planes.dtype.type(0)
         for plane in range(first_plane, last_plane):
             base, start = np.uint64(plane) * size, np.uint64(plane) * out
@@ -37,6 +38,8 @@ def _placing(name: str, adds: bool):
                         planes[base + place] += values[start + i]
                     else:
                         planes[base + place] = values[start + i]
+                elif indices[start + i] != -1:
+                    outside[0] = 1
 
     return shared(place_values, name)
 
@@ -45,12 +48,14 @@ def _placing(name: str, adds: bool):
 def gather_loops():
     """Return the compiled loops that take values from places, and 0 from none."""
 
-    def gather(values, indices, planes, out, size, first_plane, last_plane):
+    def gather(values, indices, planes, outside, out, size, first_plane, last_plane):
         size, out, zero = np.uint64(size), np.uint64(out), planes.dtype.type(0)
         for plane in range(first_plane, last_plane):
             base, start = np.uint64(plane) * size, np.uint64(plane) * out
             for i in range(out):
                 place = np.uint64(indices[start + i])
                 values[start + i] = planes[base + place] if place < size else zero
+                if place >= size and indices[start + i] != -1:
+                    outside[0] = 1
 
     return shared(gather, "gather")
