@@ -5,6 +5,7 @@ any number of them.
 """
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from fastconv.kernels.pool import cores, hands, share
 from fastconv.planes import check_places
 from fastconv.problem import Problem
 
+TILED = {1, 2}
+"""Rows, and columns, of windows that are filled where they lie side by side."""
+INDEX_BYTES = 8
 OPERATIONS = ("scatter", "unpool", "gather")
 WORTH = 2**16
 """Values and elements of planes that are worth waking a thread for."""
@@ -60,12 +64,25 @@ class PlanePlaces:
         outside = np.zeros(1, np.int64)
         most = 1 if threads == 1 else max(1, min(threads, cores(), planes))
         most = hands(planes * (out + size), WORTH, most)
-        share(_loops(problem.operation), (*moves, outside, out, size), planes, most)
+        loops, counts = _loops(problem)
+        share(loops, (*moves, outside, counts, size), planes, most)
         if outside[0]:
             check_places(indices, size)
 
 
-def _loops(operation: str) -> Any:
+@lru_cache(maxsize=512)
+def _loops(problem: Problem) -> tuple[Any, Any]:
+    """Return the compiled loops, and what they take as the number of values of a plane."""
     from fastconv.kernels import places
+    from fastconv.kernels.target import host
 
-    return getattr(places, f"{operation}_loops")()
+    geometry = problem.scatter
+    out, sizes = (math.prod(geometry.out[:-1]), geometry.out[-1]), geometry.sizes
+    ratios = [size / each for size, each in zip(sizes, geometry.out, strict=True)]
+    masks = {problem.dtype.itemsize, INDEX_BYTES} <= set(host().masked_sizes)
+    if problem.operation == "scatter" and len(ratios) == 2 and masks and set(ratios) <= TILED:
+        rows, taps = map(int, ratios)
+        if rows * taps > 1:
+            loops = places.tiled_scatter_loops(problem.dtype, rows, taps)
+            return loops, (math.prod(out), out[1])
+    return getattr(places, f"{problem.operation}_loops")(), math.prod(out)

@@ -9,7 +9,10 @@ import functools
 
 import numpy as np
 
+from fastconv.kernels.jit import kernel
 from fastconv.kernels.parts import shared
+from fastconv.kernels.place_tiles import Windows, make_tiles
+from fastconv.kernels.target import host
 
 
 @functools.cache
@@ -25,6 +28,12 @@ def unpool_loops():
 
 
 def _placing(name: str, adds: bool):
+    return shared(_place_values(adds), name)
+
+
+def _place_values(adds: bool):
+    """Return the function over planes."""
+
     def place_values(values, indices, planes, outside, out, size, first_plane, last_plane):
         size, out, zero = np.uint64(size), np.uint64(out), planes.dtype.type(0)
         for plane in range(first_plane, last_plane):
@@ -41,7 +50,31 @@ def _placing(name: str, adds: bool):
                 elif indices[start + i] != -1:
                     outside[0] = 1
 
-    return shared(place_values, name)
+    return place_values
+
+
+@functools.cache
+def tiled_scatter_loops(dtype: np.dtype, rows: int, taps: int):
+    """Return loops as `scatter_loops` for planes of whole windows of `rows` by `taps`.
+
+    `out` is then how many there are in the plane, and in a row. Where places are in windows of
+    their own, planes are written once; from the first plane where some are not, as all others.
+    """
+    variant = "-".join((host().name, dtype.name, str(rows), str(taps)))
+    fill = make_tiles(Windows(dtype, host().lanes(dtype), rows, taps))
+    scatter = kernel(_place_values(adds=True), "scatter", inline=True)
+
+    def place_values(values, indices, planes, outside, out, size, first_plane, last_plane):
+        count, width = out
+        plane = first_plane
+        while plane < last_plane:
+            height = count // width
+            if not fill(values, indices, plane * count, planes, plane * size, height, width):
+                break
+            plane += 1
+        scatter(values, indices, planes, outside, count, size, plane, last_plane)
+
+    return shared(place_values, variant)
 
 
 @functools.cache
