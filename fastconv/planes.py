@@ -21,7 +21,9 @@ PLANES = (*INTO_PLANES, "gather", "adaptive_max_pool", "adaptive_avg_pool", "fra
 
 def check_places(places: Array, plane: int) -> None:
     """Raise a `ParameterError` unless all flat places are in a plane of so many elements, or -1."""
-    low, high = int(places.min(initial=-1)), int(places.max(initial=-1))
+    if not places.size:
+        return
+    low, high = int(places.min()), int(places.max())
     if low < -1 or high >= plane:
         raise ParameterError(
             f"indices: expected places in [0, {plane}) of a plane, or -1; "
