@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from fastconv.errors import ShapeError
+from fastconv.dtypes import Array
+from fastconv.errors import ParameterError, ShapeError
 from fastconv.geometry import ConvGeometry, WindowGeometry, check_elements
 from fastconv.parameters import Ints
 
@@ -16,6 +17,18 @@ INTO_PLANES = ("scatter", "unpool")
 """Operations whose result is the planes themselves."""
 PLANES = (*INTO_PLANES, "gather", "adaptive_max_pool", "adaptive_avg_pool", "fractional_max_pool")
 """Operations without stride, padding and dilation."""
+
+
+def check_places(places: Array, plane: int) -> None:
+    """Raise a `ParameterError` unless all flat places are in a plane of so many elements, or -1."""
+    if not places.size:
+        return
+    low, high = int(places.min()), int(places.max())
+    if low < -1 or high >= plane:
+        raise ParameterError(
+            f"indices: expected places in [0, {plane}) of a plane, or -1; "
+            f"got {low if low < -1 else high}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

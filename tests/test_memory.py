@@ -61,7 +61,7 @@ def test_a_much_larger_array_is_not_taken_for_a_small_one():
 
 def test_what_is_kept_is_limited():
     arrays = [memory.empty((1000, 1000 + i), FLOAT) for i in range(40)]
-    assert sum(each.nbytes for each in memory._kept) <= memory.MOST_KEPT + memory.ALIGNMENT
+    assert sum(each.nbytes for each, _ in memory._kept) <= memory.MOST_KEPT + memory.ALIGNMENT
     for number, array in enumerate(arrays):
         array[...] = number
     assert all((array == number).all() for number, array in enumerate(arrays))

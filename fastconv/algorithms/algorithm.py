@@ -71,6 +71,8 @@ class Algorithm(Protocol):
     `layout`
         "channels_last": takes such arrays; else the plan hands it views of them with the channels
         second, and copies what it filled.
+    `checks_places`
+        True: `run` raises where an index lies outside of its plane; else callers look before.
     `last_resort`
         True: not refused for the memory of a padded copy, even where a limit is set.
     `takes_views(problem)`

@@ -5,17 +5,24 @@ any number of them.
 """
 
 import math
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
 from fastconv.algorithms.numba_here import uncompiled
 from fastconv.dtypes import ready
-from fastconv.kernels.pool import cores, share
+from fastconv.kernels.pool import cores, hands, share
+from fastconv.planes import check_places
 from fastconv.problem import Problem
 
+TILED = {1, 2}
+"""Rows, and columns, of windows that are filled where they lie side by side."""
+INDEX_BYTES = 8
 OPERATIONS = ("scatter", "unpool", "gather")
-SERIAL_VALUES = 2**14
-"""Values and elements of planes below which handing work over costs more than it saves."""
+WORTH = 2**16
+"""Values and elements of planes that are worth waking a thread for."""
 
 
 class PlanePlaces:
@@ -25,6 +32,7 @@ class PlanePlaces:
     exact = True
     uses_blas = False
     compiled = True
+    checks_places = True
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept float32 and float64, channels first."""
@@ -39,7 +47,13 @@ class PlanePlaces:
     def run(
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
-        """Share the planes between threads."""
+        """Share the planes between threads.
+
+        Raises
+        ------
+        ParameterError
+            If an index lies outside of its plane, and is not -1; what the result is then is open.
+        """
         geometry = problem.scatter
         planes = geometry.batch * geometry.channels
         out, size = math.prod(geometry.out), math.prod(geometry.sizes)
@@ -47,12 +61,28 @@ class PlanePlaces:
         moves = (
             (result, indices, first) if problem.operation == "gather" else (first, indices, result)
         )
-        small = planes * (out + size) < SERIAL_VALUES
-        most = 1 if small else min(threads, cores(), max(1, planes))
-        share(_loops(problem.operation), (*moves, out, size), planes, most)
+        outside = np.zeros(1, np.int64)
+        most = 1 if threads == 1 else max(1, min(threads, cores(), planes))
+        most = hands(planes * (out + size), WORTH, most)
+        loops, counts = _loops(problem)
+        share(loops, (*moves, outside, counts, size), planes, most)
+        if outside[0]:
+            check_places(indices, size)
 
 
-def _loops(operation: str) -> Any:
+@lru_cache(maxsize=512)
+def _loops(problem: Problem) -> tuple[Any, Any]:
+    """Return the compiled loops, and what they take as the number of values of a plane."""
     from fastconv.kernels import places
+    from fastconv.kernels.target import host
 
-    return getattr(places, f"{operation}_loops")()
+    geometry = problem.scatter
+    out, sizes = (math.prod(geometry.out[:-1]), geometry.out[-1]), geometry.sizes
+    ratios = [size / each for size, each in zip(sizes, geometry.out, strict=True)]
+    masks = {problem.dtype.itemsize, INDEX_BYTES} <= set(host().masked_sizes)
+    if problem.operation == "scatter" and len(ratios) == 2 and masks and set(ratios) <= TILED:
+        rows, taps = map(int, ratios)
+        if rows * taps > 1:
+            loops = places.tiled_scatter_loops(problem.dtype, rows, taps)
+            return loops, (math.prod(out), out[1])
+    return getattr(places, f"{problem.operation}_loops")(), math.prod(out)

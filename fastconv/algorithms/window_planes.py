@@ -1,6 +1,7 @@
 """Pools of small planes by generated machine code: whole planes as one row of vectors."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -62,10 +63,23 @@ class WindowPlanes:
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
         """Share the planes between threads."""
+        self.settle(problem, limit, threads)(inputs, outputs)
+
+    def settle(
+        self, problem: Problem, limit: int, threads: int
+    ) -> Callable[[Inputs, Outputs], None]:
+        """Return `run` with all settled that does not depend on the data."""
         engine = _engine_of(problem)
-        moves = (ready(inputs[0]).reshape(-1), ready(outputs[0]).reshape(-1))
-        most = hands(engine.work, WORTH, min(threads, cores(), limit // engine.scratch or 1))
-        share(engine.loops, (*moves, engine.divisors, engine.table), engine.planes, most)
+        loops, planes, work = engine.loops, engine.planes, engine.work
+        divisors, table = engine.divisors, engine.table
+        threads = max(1, min(threads, cores(), limit // engine.scratch))
+
+        def solve(inputs: Inputs, outputs: Outputs) -> None:
+            moves = (ready(inputs[0]).reshape(-1), ready(outputs[0]).reshape(-1))
+            most = hands(work, WORTH, threads)
+            share(loops, (*moves, divisors, table), planes, most)
+
+        return solve
 
 
 def _unfit(problem: Problem) -> str | None:

@@ -18,15 +18,15 @@ from fastconv.algorithms.numba_here import NOT_INSTALLED, numba_installed
 from fastconv.algorithms.regular_pool import ADAPTIVE, regular
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
-from fastconv.kernels.pool import cores, share
+from fastconv.kernels.pool import cores, hands, share
 from fastconv.lowering.lines import Lines
 from fastconv.lowering.pool_table import AnyAxis, PoolTable, spans, three
 from fastconv.problem import Problem
 
 MOST_AXES = 3
 KINDS = {"max_pool": "max", "min_pool": "min", "avg_pool": "mean"}
-SERIAL_BYTES = 2**18
-"""Input and output below which handing work over costs more than a second thread saves."""
+WORTH_BYTES = 2**18
+"""Input and output that are worth waking a thread for."""
 ITEM_BYTES = 2**16
 """Input under the rows of one item, about."""
 LINE_BYTES = 2**13
@@ -93,7 +93,8 @@ class WindowRows:
 
         def solve(inputs: Inputs, outputs: Outputs) -> None:
             arrays = (_flat(problem, inputs[0]), _flat(problem, outputs[0]))
-            share(loops, (*arrays, divisors, table), items, threads)
+            most = hands(engine.bytes, WORTH_BYTES, threads)
+            share(loops, (*arrays, divisors, table), items, most)
 
         return solve
 
@@ -114,7 +115,8 @@ class _Engine:
     divisors: Array
     scratch: int
     """Bytes of each thread."""
-    small: bool
+    bytes: int
+    """Of input and output."""
     variant: tuple[Any, ...]
 
     @property
@@ -124,8 +126,8 @@ class _Engine:
 
     def threads(self, limit: int, wanted: int | None = None) -> int:
         """Return how many threads may work at a time."""
-        most = 1 if self.small else min(self.items, cores(), limit // max(1, self.scratch))
-        return max(1, most if wanted is None else min(most, wanted))
+        most = max(1, min(self.items, cores(), limit // max(1, self.scratch)))
+        return most if wanted is None else min(most, wanted)
 
 
 @lru_cache(maxsize=512)
@@ -179,7 +181,7 @@ def _engine(problem: Problem) -> _Engine:
         np.array([numbers[name] for name in HEADER] + table.lists(), np.int64),
         divisors,
         (numbers["length"] + numbers["slab"]) * item + ALIGNMENT,
-        small=moved * item < SERIAL_BYTES,
+        bytes=moved * item,
         variant=(
             *(KINDS[problem.operation], problem.dtype, skips, reciprocal),
             *along,

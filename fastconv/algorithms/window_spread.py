@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +12,15 @@ from fastconv.algorithms.numba_here import uncompiled
 from fastconv.algorithms.window_rows import MOST_AXES, factors_of
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
-from fastconv.kernels.pool import cores, share
+from fastconv.kernels.pool import cores, hands, share
 from fastconv.lowering.pool_table import AnyAxis, spans, three
 from fastconv.problem import Problem
 
 OPERATIONS = ("avg_pool", "adaptive_avg_pool")
-SERIAL_ELEMENTS = 2**14
-"""Elements of the gradients below which handing work over costs more than it saves."""
+WORTH = 2**16
+"""Elements of the gradients that are worth waking a thread for."""
+MOST_SIDE = 4
+"""Rows, and columns, of windows that are filled where they lie side by side."""
 
 
 class WindowSpread:
@@ -48,29 +51,41 @@ class WindowSpread:
         self, problem: Problem, inputs: Inputs, outputs: Outputs, limit: int, threads: int
     ) -> None:
         """Share the planes between threads."""
-        from fastconv.kernels.pool_spread import spread_loops
-
-        engine, geometry = _engine(problem), problem.geometry
-        planes = geometry.batch * geometry.channels
+        engine = _engine(problem)
         moves = (ready(inputs[0]).reshape(-1), ready(outputs[0]).reshape(-1))
-        most = 1 if engine.small else min(threads, cores(), max(1, planes))
-        share(spread_loops(), (*moves, engine.divisors, engine.table), planes, most)
+        most = 1 if threads == 1 else max(1, min(threads, cores(), engine.items))
+        most = hands(engine.work, WORTH, most)
+        share(engine.loops, (*moves, engine.divisors, engine.table), engine.items, most)
 
 
 @dataclass(frozen=True)
 class _Engine:
     """What depends on the problem only."""
 
-    table: Array
+    loops: Any
+    items: int
+    """Planes, or rows of windows where these lie side by side."""
+    table: Any
     divisors: Array
-    small: bool
+    work: int
 
 
 @lru_cache(maxsize=512)
 def _engine(problem: Problem) -> _Engine:
-    from fastconv.kernels.pool_spread import HEADER
+    from fastconv.kernels.pool_spread import HEADER, spread_loops
+    from fastconv.kernels.pool_tiles import tiles_loops
 
     geometry = problem.geometry
+    planes = geometry.batch * geometry.channels
+    work = math.prod(geometry.input_shape) + math.prod(geometry.output_shape)
+    tiles = _tiles(problem)
+    if tiles is not None:
+        depth, height, width = tiles
+        factor = math.prod(float(factors[0]) for factors in factors_of(problem, tiles))
+        reciprocal = abs(math.frexp(factor)[0]) == 0.5  # a power of 2: to multiply is the same
+        divisor = np.array([1 / factor if reciprocal else factor], problem.dtype)
+        loops = tiles_loops(problem.dtype, reciprocal, height.kernel, width.kernel)
+        return _Engine(loops, planes * depth.out * height.out, width.out, divisor, work)
     axes = three(problem.window.axes if problem.operation == "avg_pool" else problem.adaptive.axes)
     sizes, outs = [axis.size for axis in axes], [axis.out for axis in axes]
     dilations = [axis.dilation if isinstance(axis, Axis) else 1 for axis in axes]
@@ -80,8 +95,23 @@ def _engine(problem: Problem) -> _Engine:
         starts, counts = spans(axis)
         words += [*starts, *counts]
     divisors = np.concatenate(factors_of(problem, axes)).astype(problem.dtype)
-    elements = math.prod(geometry.input_shape) + math.prod(geometry.output_shape)
-    return _Engine(np.array(words, np.int64), divisors, elements < SERIAL_ELEMENTS)
+    return _Engine(spread_loops(), planes, np.array(words, np.int64), divisors, work)
+
+
+def _tiles(problem: Problem) -> tuple[Axis, Axis, Axis] | None:
+    """Return the axes of small windows that lie side by side in planes, and fill these."""
+    if problem.operation == "avg_pool":
+        axes = three(problem.window.axes)
+    else:
+        even = [axis for axis in problem.adaptive.axes if axis.size % axis.out == 0]
+        if len(even) < len(problem.adaptive.axes):
+            return None
+        axes = three(tuple(Axis(a.size, a.size // a.out, a.size // a.out, out=a.out) for a in even))
+    for most, axis in zip((1, MOST_SIDE, MOST_SIDE), axes, strict=True):
+        filled = axis.kernel == axis.stride and axis.size == axis.out * axis.kernel
+        if axis.kernel > most or not filled or axis.before or axis.dilation > 1:
+            return None
+    return axes
 
 
 def _pairs(width: AnyAxis) -> bool:

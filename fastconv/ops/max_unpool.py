@@ -13,6 +13,7 @@ from fastconv.ops.call import like_input, solve, with_batch
 from fastconv.ops.pool_call import checked_places, planes_shapes
 from fastconv.ops.pool_problem import channels_second
 from fastconv.parameters import IntOrInts, Ints, PaddingLike
+from fastconv.plan import plan_for
 from fastconv.planes import scatter_geometry, unpooled_sizes
 from fastconv.problem import Problem
 
@@ -332,7 +333,7 @@ def _unpool(
     (values,) = promoted(input=input)
     place = (kernel_size, stride, padding, output_size)
     problem = unpool_problem(rank, values.shape, *place, values.dtype, layout)
-    places = checked_places(indices, values.shape, "input", problem)
+    places = checked_places(indices, values.shape, "input", plan_for(problem))
     inputs = with_batch(values, rank), with_batch(places, rank)
     return like_input(solve(problem, inputs), values.shape, rank)
 
@@ -347,6 +348,6 @@ def _gather(
     (gy,) = promoted(grad_output=grad_output)
     shape = parameters.shape("input_size", input_size)
     problem = gather_problem(rank, gy.shape, shape, gy.dtype, layout)
-    places = checked_places(indices, shape, "input_size", problem)
+    places = checked_places(indices, shape, "input_size", plan_for(problem))
     inputs = with_batch(gy, rank), with_batch(places, rank)
     return like_input(solve(problem, inputs), shape, rank)

@@ -1,5 +1,6 @@
 """What the pools share around their plans: places that are checked, results with indices."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -10,15 +11,15 @@ import numpy.typing as npt
 from fastconv import parameters
 from fastconv.algorithms import Inputs
 from fastconv.dtypes import Array, plain_array, promoted
-from fastconv.errors import DtypeError, ParameterError
+from fastconv.errors import DtypeError
 from fastconv.geometry import batched_shape
 from fastconv.ops import repeated
 from fastconv.ops.call import check_shape, like_input, solve, solver, with_batch
 from fastconv.ops.pool_problem import channels_second, pool_problem
 from fastconv.ops.repeated import Settled
 from fastconv.parameters import IntOrInts, Ints, PaddingLike
-from fastconv.plan import plan_for
-from fastconv.planes import scatter_geometry
+from fastconv.plan import Plan, plan_for
+from fastconv.planes import check_places, scatter_geometry
 from fastconv.problem import Operation, Problem
 
 
@@ -153,25 +154,20 @@ def _settle_scatter(
     shape = parameters.shape("input_size", input_size)
     problem = scatter_problem(rank, gy.shape, shape, gy.dtype, parameters.layout(layout), empty)
     bare, out = len(shape) == rank + 1, gy.shape
-    places = plain_array("indices", indices)
-    solve = solver(plan_for(problem), (bare, bare), bare)
-    return lambda gy, at: solve(gy, checked_places(at, out, "grad_output", problem)), (gy, places)
+    places, plan = plain_array("indices", indices), plan_for(problem)
+    solve = solver(plan, (bare, bare), bare)
+    return lambda gy, at: solve(gy, checked_places(at, out, "grad_output", plan)), (gy, places)
 
 
-def checked_places(indices: npt.ArrayLike, shape: Ints, like: str, problem: Problem) -> Array:
-    """Return indices of a shape that all lie in their planes, or are -1, as int64."""
+def checked_places(indices: npt.ArrayLike, shape: Ints, like: str, plan: Plan) -> Array:
+    """Return indices of a shape as int64; all lie in their planes, or are -1.
+
+    An algorithm that looks at each of them anyway may be left to find out whether they do.
+    """
     places = plain_array("indices", indices)
     if places.dtype.kind not in "iu":
         raise DtypeError(f"indices: expected integers, got dtype {places.dtype}")
     check_shape("indices", places.shape, shape, f"as {like}")
-    plane = int(np.prod(problem.scatter.sizes))
-    # where none is negative, the largest unsigned one is enough
-    plain = places.dtype in (np.int64, np.uint64)
-    if places.size and not (plain and int(places.view(np.uint64).max()) < plane):
-        low, high = int(places.min()), int(places.max())
-        if low < -1 or high >= plane:
-            raise ParameterError(
-                f"indices: expected places in [0, {plane}) of a plane, or -1; "
-                f"got {low if low < -1 else high}"
-            )
+    if places.dtype != np.int64 or not getattr(plan.chosen, "checks_places", False):
+        check_places(places, math.prod(plan.problem.scatter.sizes))
     return places.astype(np.int64, copy=False)

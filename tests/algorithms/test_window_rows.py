@@ -103,6 +103,7 @@ LARGE = [
     "scatter forward x=2x16x64x65 o=32x33 float32",
     "avg_pool input_gradient x=2x16x64x65 k=3x3 s=2 p=1 float32",
     "avg_pool input_gradient x=2x16x64x65 k=3x3 p=1 float32",
+    "avg_pool input_gradient x=2x16x64x66 k=2x3 s=2x3 float32",
     "adaptive_max_pool forward x=2x16x64x65 o=7x6 float32",
     "adaptive_avg_pool forward x=2x16x64x64 o=1x1 float32",
     "max_pool forward x=2x64x28x28 k=3x3 p=1 float32",
@@ -180,18 +181,23 @@ GUARDED = [
     "avg_pool forward x=1x2x6x36 k=2x2 s=2 float32",
     "avg_pool forward x=1x2x2x5x19 k=2x3x7 s=1x2x7 p=1x0x3 float64",
     "avg_pool input_gradient x=1x2x6x17 k=3x2 s=2 p=1 float32",
+    "avg_pool input_gradient x=1x3x6x38 k=2x2 s=2 float32",
+    "avg_pool input_gradient x=1x2x6x21 k=3x3 s=3 float64",
     "scatter forward x=1x2x6x17 o=3x5 float32",
+    "scatter forward x=1x3x6x38 o=3x19 float32",
 ]
 GUARDED_RUN = """
 import numpy as np
 from fastconv import Problem
 from fastconv.algorithms import ALGORITHMS
+from fastconv.cli.operands import operands
 from tests.guarded import SIDES, Guarded
 from tests.helpers import inputs_of, solved
 
 for line in LINES:
     problem = Problem.parse(line)
-    inputs = inputs_of(problem)
+    nearby = problem.operation == "scatter"
+    inputs = operands(problem, "normal") if nearby else inputs_of(problem)
     (expected,) = solved(problem, inputs, "naive")
     algorithm = next(a for a in ALGORITHMS if a.rejects(problem) is None)
     assert algorithm.name in NAMES, (line, algorithm.name)
