@@ -15,7 +15,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastconv.cli.contenders import CONTENDERS, ENGINE, Contender, own_threads
 from fastconv.cli.layers import CHOICES, Layer, layers
-from fastconv.cli.operands import operands, tolerance
+from fastconv.cli.operands import tolerance
+from fastconv.cli.race import inputs_of
 
 SECONDS = 0.3
 """Time for one contender on one layer."""
@@ -35,7 +36,7 @@ def bench_layer(benchmark: BenchmarkFixture, layer: Layer, contender: Contender)
     problem = layer.problem
     benchmark.group = f"{problem.operation} {problem.direction} {layer.name}"
     benchmark.extra_info.update(problem=str(problem), flops=problem.flops)
-    inputs = operands(problem, "normal")
+    inputs = inputs_of(layer)
     with own_threads(1):
         expected = ENGINE.prepare(problem, inputs)()
         call = contender.prepare(problem, inputs)

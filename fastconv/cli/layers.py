@@ -28,10 +28,21 @@ TABLES = {**dict.fromkeys(POOLS, "pooling"), "tiny": "tiny", "transposed": "tran
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of a known network, and the problem of one direction of it."""
+    """A layer of a known network, and the problem of one direction of it.
+
+    Attributes
+    ----------
+    name : str
+        The network's and the layer's.
+    problem : Problem
+        What is solved.
+    pool : Problem or None
+        Where the problem is the gradient of a maximum, the pool that found the places.
+    """
 
     name: str
     problem: Problem
+    pool: Problem | None = None
 
 
 def layers(
@@ -67,7 +78,7 @@ def layers(
         raise ParameterError(f"direction: expected one of {CHOICES}, got {direction!r}")
     found = [_layer(entry, direction, dtype) for entry in _batched(_entries(direction), batch)]
     if direction == "pool-backward":
-        found = [replace(layer, problem=_gradient(layer.problem)) for layer in found]
+        found = [_gradient(layer) for layer in found]
     if direction in COLUMNS:
         found = _columns(found, COLUMNS[direction])
     try:
@@ -80,12 +91,14 @@ def layers(
     return chosen
 
 
-def _gradient(pool: Problem) -> Problem:
+def _gradient(layer: Layer) -> Layer:
     """Return the gradient of a pool: of a maximum, to the places it was found at."""
+    pool = layer.problem
     if pool.operation == "avg_pool":
-        return replace(pool, direction="input_gradient")
+        return replace(layer, problem=replace(pool, direction="input_gradient"))
     geometry = scatter_geometry(pool.window.input_shape, pool.window.out)
-    return Problem("scatter", "forward", geometry, pool.dtype)
+    problem = Problem("scatter", "forward", geometry, pool.dtype)
+    return Layer(layer.name, problem, replace(pool, indices=True))
 
 
 def _columns(convolutions: list[Layer], direction: Direction) -> list[Layer]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from fastconv.algorithms import Inputs
 from fastconv.cli.contenders import ENGINE, OWN, PEERS, PREPARED, REFERENCE, Call, Contender
 from fastconv.cli.layers import Layer
-from fastconv.cli.operands import operands, tolerance
+from fastconv.cli.operands import operands, run_problem, tolerance
 from fastconv.dtypes import Array
 from fastconv.plan import plan_for
 from fastconv.problem import Problem
@@ -132,7 +133,7 @@ def race(
         Best times, errors, and facts of the engine's plan.
     """
     problem = layer.problem
-    inputs = operands(problem, "normal")
+    inputs = inputs_of(layer)
     if problem.operation == "conv" and problem.direction == "forward":
         inputs = (*inputs[:2], None)  # the bias is not what is measured
     if problem.operation == "columns" and problem.direction == "forward":
@@ -153,6 +154,15 @@ def race(
     del results, expected
     _take_turns(calls, best, seconds)
     return Outcome(layer, plan.algorithm, plan.scratch_bytes, best, errors, agrees)
+
+
+def inputs_of(layer: Layer) -> Inputs:
+    """Return normal data for a layer; the places of a gradient are those that its pool finds."""
+    inputs = operands(layer.problem, "normal")
+    if layer.pool is None:
+        return inputs
+    _, places = run_problem(layer.pool, operands(layer.pool, "normal"))
+    return inputs[0], places
 
 
 def relative_error(got: Array, expected: Array) -> float:

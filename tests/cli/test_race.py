@@ -6,8 +6,8 @@ import pytest
 
 from fastconv import Problem
 from fastconv.cli.contenders import ENGINE, PREPARED, REFERENCE, WINDOW_VIEW
-from fastconv.cli.layers import Layer
-from fastconv.cli.race import moved_bytes, race, relative_error, settle
+from fastconv.cli.layers import Layer, layers
+from fastconv.cli.race import inputs_of, moved_bytes, race, relative_error, settle
 
 CONV = Layer("tiny", Problem.parse("conv forward x=1x2x8x8 w=3x2x3x3 p=1 float32"))
 GRADIENT = Layer("tiny", Problem.parse("conv input_gradient x=1x2x8x8 w=3x2x3x3 float32"))
@@ -107,6 +107,16 @@ def test_the_record_has_every_number():
     assert record["flops"] == CONV.problem.flops
     assert set(record["ratios"]) == {"reference", "window view"}
     assert record["bytes"] == moved_bytes(CONV.problem) == 4 * (128 + 192)
+
+
+@pytest.mark.parametrize(("name", "overlap"), [("resnet50", True), ("vgg16", False)])
+def test_the_gradient_of_a_maximum_goes_where_its_pool_found_it(name, overlap):
+    """Windows that overlap share places, which data made up for a scatter would not."""
+    (layer,) = layers("pool-backward", name)
+    values, places = inputs_of(layer)
+    assert values.shape == places.shape == layer.problem.scatter.output_shape
+    one = places[0, 0].ravel()
+    assert (len(set(one.tolist())) < one.size) == overlap
 
 
 def test_relative_error():
