@@ -155,6 +155,13 @@ def test_every_algorithm_is_reached():
     operations = ("conv", "columns", "local_conv")
     reached = {name for operation in operations for _, name in forward_lines(operation)}
     reached |= {name for _, name in only_weights("conv")}
-    others = {"pooling", "window_rows", "window_places", "window_spread", "plane_places"}
+    others = {
+        "pooling",
+        "window_rows",
+        "window_planes",
+        "window_places",
+        "window_spread",
+        "plane_places",
+    }
     others |= {"deform_gemm", "turned_forward", "transposed_gemm", "depthwise_pairs"}
     assert reached | others == set(EXACT_NAMES)

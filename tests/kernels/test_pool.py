@@ -566,6 +566,7 @@ def test_an_interrupt_comes_after_the_workers_are_done():
 import os, signal, threading
 from fastconv.kernels import pool
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells' background jobs ignore it
 finished = []
 together = threading.Barrier(3)
 
