@@ -224,7 +224,7 @@ def _columns(module: ModuleType, problem: Problem, inputs: Inputs) -> Call:
     if problem.direction == "input_gradient":
         how["acc_dtype"] = problem.acc
         return partial(module.col2im, inputs[0], window.sizes, *place, **how)
-    if inputs[1] is not None and problem.padding_mode == "zeros":
+    if inputs[1] is not None and inputs[1].any() and problem.padding_mode == "zeros":
         how["pad_value"] = inputs[1][()]
     return partial(module.im2col, inputs[0], *place, **how)
 
