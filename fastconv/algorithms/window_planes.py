@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastconv.algorithms.algorithm import Inputs, Outputs
-from fastconv.algorithms.numba_here import NOT_INSTALLED, numba_installed
-from fastconv.algorithms.regular_pool import ADAPTIVE, regular
-from fastconv.algorithms.window_rows import KINDS, divisors_of
+from fastconv.algorithms.regular_pool import regular
+from fastconv.algorithms.window_rows import KINDS, divisors_of, unreduced
 from fastconv.dtypes import Array, ready
 from fastconv.geometry import Axis
 from fastconv.kernels.pool import cores, hands, share
@@ -38,20 +37,12 @@ class WindowPlanes:
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept windows that leave rows as long as they are, or that rows consist of."""
-        if problem.operation not in (*KINDS, *ADAPTIVE):
-            return f"solves {', '.join(KINDS)}, not {problem.operation} {problem.direction}"
-        found = regular(problem)
-        if found is None:
-            return "windows differ, or overlap where gradients are summed"
-        kept = found.operation != "avg_pool" and found.dtype.kind in "biu"
-        if found.not_compiled is not None and not kept:
-            return f"reduces no {found.dtype} here"
-        if found.indices:
-            return "finds no indices"
+        refusal = unreduced(problem)
+        if refusal is not None:
+            return refusal
+        found = regular(problem) or problem
         if found.layout != "channels_first":
             return "planes of channels first only"
-        if not numba_installed():
-            return NOT_INSTALLED
         return _unfit(found)
 
     def scratch(self, problem: Problem, limit: int) -> int:

@@ -45,19 +45,10 @@ class WindowRows:
 
     def rejects(self, problem: Problem) -> str | None:
         """Accept pools of numbers that a vector holds."""
-        if problem.operation not in (*KINDS, *ADAPTIVE):
-            return f"solves {', '.join(KINDS)}, not {problem.operation} {problem.direction}"
-        found = regular(problem)
-        if found is None:
-            return "windows differ, or overlap where gradients are summed"
-        problem = found
-        kept = problem.operation != "avg_pool" and problem.dtype.kind in "biu"
-        if problem.not_compiled is not None and not kept:
-            return f"reduces no {problem.dtype} here"
-        if problem.indices:
-            return "finds no indices"
-        if not numba_installed():
-            return NOT_INSTALLED
+        refusal = unreduced(problem)
+        if refusal is not None:
+            return refusal
+        problem = regular(problem) or problem
         if problem.window.rank > MOST_AXES:
             return f"written for up to {MOST_AXES} spatial dimensions"
         window = problem.window.axes[-1].extent * problem.dtype.itemsize
@@ -97,6 +88,21 @@ class WindowRows:
             share(loops, (*arrays, divisors, table), items, most)
 
         return solve
+
+
+def unreduced(problem: Problem) -> str | None:
+    """Return why generated code that reduces windows cannot solve a problem, or None."""
+    if problem.operation not in (*KINDS, *ADAPTIVE):
+        return f"solves {', '.join(KINDS)}, not {problem.operation} {problem.direction}"
+    found = regular(problem)
+    if found is None:
+        return "windows differ, or overlap where gradients are summed"
+    kept = found.operation != "avg_pool" and found.dtype.kind in "biu"
+    if found.not_compiled is not None and not kept:
+        return f"reduces no {found.dtype} here"
+    if found.indices:
+        return "finds no indices"
+    return None if numba_installed() else NOT_INSTALLED
 
 
 def _flat(problem: Problem, array: Array) -> Array:
